@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from flask import Response, current_app, request
+from isal import igzip, isal_zlib
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
@@ -19,9 +20,9 @@ from config import Settings
 
 BYTES_MIN = 1024
 """A shorter text fits into one packet anyway."""
-LEVEL = 4
-"""For texts that are made for one request: a page of 11 kB takes 0.13 ms and has 3.6 kB. Level 2
-takes 0.09 ms and has 3.8 kB; higher levels cost more and gain one percent."""
+LEVEL = isal_zlib.ISAL_BEST_COMPRESSION
+"""For texts that are made for one request: a page of 11 kB takes 0.03 ms and has 3.7 kB. zlib takes
+0.12 ms for 3.6 kB."""
 _TYPES = frozenset(
     {"application/json", "image/svg+xml", "text/css", "text/html", "text/javascript", "text/plain"}
 )
@@ -76,7 +77,7 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 def gzip_of_page(data: bytes) -> bytes:
     """The bytes of a text that is made for one request."""
-    return gzip.compress(data, LEVEL, mtime=0)
+    return bytes(igzip.compress(data, LEVEL, mtime=0))
 
 
 @lru_cache(maxsize=256)

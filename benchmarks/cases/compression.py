@@ -14,7 +14,7 @@ ROUNDS = 60
 AT_ONCE = 10
 """How often each address is asked within one round."""
 BYTES_BOUND = 0.5
-PAGE_MS_MAX, FILES_MS_MAX = 0.25, 0.05
+PAGE_MS_MAX, FILES_MS_MAX = 0.15, 0.05
 """How much CPU compression may cost, in milliseconds; files are compressed once."""
 
 GZIP = {**BROWSER, "HTTP_ACCEPT_ENCODING": "gzip, deflate, br"}
