@@ -17,11 +17,11 @@ from typing import Any
 from benchmarks import arithmetic
 from benchmarks.chart import journey_chart
 from benchmarks.report import median
-from benchmarks.subjects import WITH_REDIS
+from benchmarks.subjects import SIMPLE_GREEN, WITH_REDIS
 
 DOCS = Path(__file__).parents[1] / "docs"
 CLIENTS = 16
-NAMES = ("service", WITH_REDIS, "before", "simple", "bare")
+NAMES = ("service", WITH_REDIS, "before", "simple", SIMPLE_GREEN, "bare")
 
 Results = dict[str, Any]
 

@@ -1,6 +1,7 @@
-"""A closed-loop HTTP client: each keep-alive connection sends its next request after an answer.
+"""A closed-loop HTTP client: each connection sends its next request after an answer.
 
-It uses one thread and raw sockets, so that the client is not the bottleneck on two cores.
+It uses one thread and raw sockets, so that the client is not the bottleneck on two cores. A server
+that closes a connection after each answer gets a new one, as from any client.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 ANSWER_TIMEOUT_SECONDS = 20.0
@@ -30,6 +31,9 @@ class Load:
 
 @dataclass
 class _Connection:
+    port: int
+    number: int
+    """Of its client, see `source_address`."""
     sock: socket.socket
     sent_at: float = 0.0
     head: bytes = b""
@@ -53,23 +57,25 @@ def run(
     requests: Iterable[bytes],
     *,
     clients: int,
-    expect: int,
+    expect: int | Container[int],
     seconds: float | None = None,
 ) -> Load:
     """Send all requests over `clients` connections, for `seconds` at most; the ports share them.
 
     Each connection comes from an address of its own, because the service lets the requests of one
-    address take turns. Raises AssertionError for an answer whose status is not `expect`: error
-    answers must not be measured.
+    address take turns. Raises AssertionError for an answer whose status is not `expect`, or not
+    among them: error answers must not be measured.
     """
     ports = [port] if isinstance(port, int) else port
     waiting = iter(requests)
+    expected = {expect} if isinstance(expect, int) else expect
     started = time.perf_counter()
     ends = started + (float("inf") if seconds is None else seconds)
     load = Load(0.0, [])
     with selectors.DefaultSelector() as selector:
         for number in range(clients):
-            connection = _Connection(connect(ports[number % len(ports)], number))
+            at = ports[number % len(ports)]
+            connection = _Connection(at, number, connect(at, number))
             selector.register(connection.sock, selectors.EVENT_READ, connection)
         started = time.perf_counter()
         for key in list(selector.get_map().values()):
@@ -79,7 +85,7 @@ def run(
             assert ready, f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s"
             for key, _ in ready:
                 connection = key.data
-                if _is_answered(connection, expect):
+                if _is_answered(connection, expected):
                     load.latencies.append(time.perf_counter() - connection.sent_at)
                     load.bodies.append(bytes(connection.body))
                     _send_next(connection, waiting, selector)
@@ -105,6 +111,7 @@ def _send_next(
     connection: _Connection, waiting: Iterator[bytes], selector: selectors.BaseSelector
 ) -> None:
     """Send the next request; close the connection after the last."""
+    is_closed = b"connection: close" in connection.head.lower()
     connection.head, connection.body = b"", bytearray()
     request = next(waiting, None)
     if request is None:
@@ -112,10 +119,15 @@ def _send_next(
         connection.sock.close()
         return
     connection.sent_at = time.perf_counter()
+    if is_closed:
+        selector.unregister(connection.sock)
+        connection.sock.close()
+        connection.sock = connect(connection.port, connection.number)
+        selector.register(connection.sock, selectors.EVENT_READ, connection)
     connection.sock.sendall(request)
 
 
-def _is_answered(connection: _Connection, expect: int) -> bool:
+def _is_answered(connection: _Connection, expected: Container[int]) -> bool:
     """Read the bytes that have arrived; return whether the answer is complete."""
     data = connection.sock.recv(262_144)
     assert data, "the server closed the connection"
@@ -126,7 +138,7 @@ def _is_answered(connection: _Connection, expect: int) -> bool:
             return False
         connection.head, connection.body = bytes(head), bytearray(rest)
         status = status_of(connection.head)
-        assert status == expect, f"{status}: {connection.head!r} {bytes(rest[:400])!r}"
+        assert status in expected, f"{status}: {connection.head!r} {bytes(rest[:400])!r}"
     return len(connection.body) >= length_of(connection.head)
 
 

@@ -3,6 +3,10 @@
 A creation draws the QR by qrcode's defaults and writes it to disk; a confirmation finds its row
 without an index and tells all clients; a job reads all unpaid rows once a minute.
 
+It is started as such projects start theirs, by `socketio.run`. They install neither eventlet nor
+gevent, so Werkzeug's server answers, with a thread and a connection for each request.
+`benchmarks.simple_green` gives it a better server.
+
 python -m benchmarks.simple PORT DATABASE_URL FOLDER
 """
 
@@ -18,8 +22,6 @@ import qrcode
 from flask import Flask, Response, jsonify, render_template, request, send_file
 from flask_socketio import SocketIO
 from flask_sqlalchemy import SQLAlchemy
-
-from benchmarks import plain_server
 
 VALID_FOR = timedelta(minutes=30)
 EXPIRY_SECONDS = 60
@@ -50,19 +52,24 @@ class SimplePayment(db.Model):  # type: ignore[name-defined, misc]  # the librar
         }
 
 
-def build(database_url: str, folder: Path) -> Flask:
-    """The app; its pictures are in the folder."""
+def build(
+    database_url: str, folder: Path, mode: str = "threading", pool: dict[str, int] | None = None
+) -> tuple[Flask, SocketIO]:
+    """The app; its pictures are in the folder. Call `start` before it answers."""
     app = Flask("simple", template_folder=str(Path(__file__).parent / "templates"))
     app.config["SQLALCHEMY_DATABASE_URI"] = database_url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = plain_server.pool_options(database_url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = pool or {}
     db.init_app(app)
-    socketio = SocketIO(app, async_mode=plain_server.MODE)  # type: ignore[arg-type]
+    socketio = SocketIO(app, async_mode=mode)  # type: ignore[arg-type]
     _add_routes(app, socketio, folder)
+    return app, socketio
+
+
+def start(app: Flask, socketio: SocketIO) -> None:
+    """Create the table, and start the job."""
     with app.app_context():
-        plain_server.let_others_run(db.engine)
         db.create_all()
     socketio.start_background_task(_expire, app, socketio)
-    return app
 
 
 def _add_routes(app: Flask, socketio: SocketIO, folder: Path) -> None:
@@ -136,7 +143,9 @@ def _expire(app: Flask, socketio: SocketIO) -> None:
 def main() -> None:
     """Serve until the process is killed."""
     port, database_url, folder = sys.argv[1:4]
-    plain_server.serve(build(database_url, Path(folder)), int(port))
+    app, socketio = build(database_url, Path(folder))
+    start(app, socketio)
+    socketio.run(app, port=int(port), allow_unsafe_werkzeug=True)
 
 
 if __name__ == "__main__":

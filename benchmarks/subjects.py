@@ -46,6 +46,8 @@ PICTURE = {**BROWSER, "Accept": "image/avif,image/webp,image/svg+xml,*/*;q=0.8"}
 POLL = {**BROWSER, "Accept": "application/json"}
 VALUE = 54.9
 WITH_REDIS = "service with Redis"
+SIMPLE_GREEN = "simple on eventlet"
+"""`benchmarks.simple_green`: by the mode of `ASYNC_MODE`, eventlet if it is not set."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ class BareApp(Subject):
 
 
 class SimpleApp(Subject):
-    """`benchmarks.simple`."""
+    """`benchmarks.simple`, or `benchmarks.simple_green`."""
 
     def create(self, *, has_key: bool = True) -> bytes:  # noqa: ARG002 - it has no keys
         return request_bytes("POST", "/payments/pix", json.dumps({"value": VALUE}).encode())
@@ -354,6 +356,12 @@ _STARTS = {
     WITH_REDIS: _start_with_redis,
     "before": _start_checkout,
 }
+_PLAIN: dict[str, tuple[str, type[Subject]]] = {
+    "bare": ("benchmarks.bare", BareApp),
+    "simple": ("benchmarks.simple", SimpleApp),
+    SIMPLE_GREEN: ("benchmarks.simple_green", SimpleApp),
+}
+"""By name: the module that is run, and how it is asked."""
 
 
 @contextmanager
@@ -361,10 +369,11 @@ def _start_plain(
     name: str, folder: Path, databases: Databases, engine: str, checkout: Path, **_settings: Any
 ) -> Iterator[Subject]:
     port = free_port()
+    module, kind = _PLAIN[name]
     log_file = folder / "log"
     with databases.empty(engine) as url, log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"benchmarks.{name}", str(port), url, str(folder)],
+            [sys.executable, "-m", module, str(port), url, str(folder)],
             cwd=checkout,
             env=dict(os.environ),
             stdout=log,
@@ -372,7 +381,6 @@ def _start_plain(
         )
         try:
             _wait(f"http://127.0.0.1:{port}/healthz", process, log_file)
-            kind = {"bare": BareApp, "simple": SimpleApp}[name]
             yield kind(name, port, process.pid, _database_pid(url))
         finally:
             process.kill()

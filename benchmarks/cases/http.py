@@ -6,8 +6,10 @@ its database server), so that other work on the machine disturbs it little.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+import urllib.request
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -16,7 +18,16 @@ from typing import Any
 from benchmarks import subjects
 from benchmarks.load import request_bytes, run
 from benchmarks.report import Outcome, compare, median, percentile
-from benchmarks.subjects import WITH_REDIS, BareApp, Checkout, Order, SimpleApp, Subject, idle_loads
+from benchmarks.subjects import (
+    SIMPLE_GREEN,
+    WITH_REDIS,
+    BareApp,
+    Checkout,
+    Order,
+    SimpleApp,
+    Subject,
+    idle_loads,
+)
 
 ROUNDS = 3
 CLIENTS = (1, 16, 64)
@@ -36,7 +47,7 @@ class Sample:
     """A measured slot of one subject."""
 
     cpu_ms: float
-    """Of its processes, for one request; without what they use while nobody asks."""
+    """Of its processes, for one request or visit; without what they use while nobody asks."""
     database_cpu_ms: float
     per_second: float
     p99_ms: float
@@ -48,8 +59,9 @@ class Operation:
 
     name: str
     prepare: Callable[[Subject, int], Requests | None]
-    """So many requests, built before the measurement; None if the subject has no such thing."""
-    expect: int = 200
+    """The requests of so many units, built before the measurement; None if the subject has no such
+    thing. A unit is a request, or a visit of a page."""
+    expect: int | Container[int] = 200
     bounds: dict[str, float] = field(default_factory=dict)
     """By the subject that the service is compared with."""
     bounds_with_redis: tuple[str, ...] = ()
@@ -64,7 +76,7 @@ def measure(
     folder: Path, engine: str, against: Path | None = None, rounds: int = ROUNDS
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """The outcomes, and all samples."""
-    names = ("service", WITH_REDIS, "bare", "simple")
+    names = ("service", WITH_REDIS, "bare", "simple", SIMPLE_GREEN)
     with subjects.open_subjects(folder, engine, names, against) as running:
         return measure_running(running, rounds, CLIENTS, REQUESTS)
 
@@ -127,8 +139,9 @@ def operations() -> list[Operation]:
         Operation("status 200", _status_200, 200, weight=2),
         Operation("page, first", _first_pages, 200),
         Operation("page, again", lambda one, number: [_page(one, _new(one, 1)[0])] * number),
-        Operation("page with its QR, first", _first_visits, 200, {"simple": 1.5}),
-        Operation("page with its QR, again", _later_visits, 200, {"simple": 3.0}),
+        Operation("visit: page with its QR, first", _first_visits, 200, {"simple": 1.5}),
+        Operation("visit, again", _later_visits, (200, 304), {"simple": 3.0}),
+        Operation("visit, again, by another browser", _visits_of_others, 200),
         Operation("QR, first made", _first_pictures, 200),
         Operation("QR, again", _later_pictures, 200, {"bare": 0.7}, weight=2),
     ]
@@ -162,15 +175,37 @@ def _first_pages(subject: Subject, number: int) -> Requests:
 
 
 def _first_visits(subject: Subject, number: int) -> Requests:
-    pairs = [
-        (_page(subject, order), _picture(order)) for order in _new_to_look_at(subject, number // 2)
-    ]
+    pairs = [(_page(subject, order), _picture(order)) for order in _new_to_look_at(subject, number)]
     return [request for pair in pairs for request in pair]
 
 
 def _later_visits(subject: Subject, number: int) -> Requests:
+    """A browser comes back: it asks for the picture unless it may use it again, then by its tag."""
     order = _new(subject, 1)[0]
-    return [_page(subject, order), _picture(order)] * (number // 2)
+    picture = re.search(r'src="([^"]*qr_code[^"]*|/picture\.png)"', _text(subject, order))
+    assert picture is not None, "the page has no QR"
+    address = picture[1].removeprefix(f"http://127.0.0.1:{subject.port}")
+    with urllib.request.urlopen(f"http://127.0.0.1:{subject.port}{address}", timeout=20) as answer:
+        caching, tag = answer.headers.get("Cache-Control", ""), answer.headers.get("ETag")
+    visit = [_page(subject, order)]
+    if "max-age=" not in caching:
+        condition = {"If-None-Match": tag} if tag else {}
+        visit.append(request_bytes("GET", address, headers={**subjects.PICTURE, **condition}))
+    return visit * number
+
+
+def _text(subject: Subject, order: Order) -> str:
+    """The page of the payment."""
+    address = f"http://127.0.0.1:{subject.port}{subject.page(order)}"
+    request = urllib.request.Request(address, headers={"Accept": subjects.PAGE["Accept"]})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def _visits_of_others(subject: Subject, number: int) -> Requests:
+    """Other browsers look at the same payment."""
+    order = _new(subject, 1)[0]
+    return [_page(subject, order), _picture(order)] * number
 
 
 def _first_pictures(subject: Subject, number: int) -> Requests:
@@ -216,8 +251,8 @@ def _sample(
     load = run(subject.port, requests, clients=clients, expect=expect)
     own, database = subject.busy_seconds(begin, time.monotonic() - started, idle)
     return Sample(
-        own * 1000 / len(requests),
-        database * 1000 / len(requests),
+        own * 1000 / number,
+        database * 1000 / number,
         load.requests_per_second,
         percentile(load.latencies, 0.99) * 1000,
     )

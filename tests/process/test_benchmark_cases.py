@@ -21,7 +21,7 @@ from tests.support.service import ROOT
 def running(tmp_path_factory):
     """The service, the same service as an older version, the bare app and the simple one."""
     folder = tmp_path_factory.mktemp("subjects")
-    names = ("service", subjects.WITH_REDIS, "bare", "simple")
+    names = ("service", subjects.WITH_REDIS, "bare", "simple", subjects.SIMPLE_GREEN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subjects.CheckoutProcess, "is_forked", True)  # a start imports for seconds
         try:
@@ -48,8 +48,9 @@ def test_every_request_is_compared_with_each_program_that_has_it(running):
 def test_a_journey_goes_from_the_creation_to_the_receipt(running):
     """A page polls beside its socket at the pace of its version; a plain page does not."""
     plan = journey.Plan(4, wait_seconds=0.2, starts_within_seconds=0.2, idle_seconds=0.1)
-    without_redis = {name: own for name, own in running.items() if name != subjects.WITH_REDIS}
-    outcomes, samples = journey.measure_running(without_redis, 1, plan)
+    left_out = {subjects.WITH_REDIS, subjects.SIMPLE_GREEN}
+    programs = {name: own for name, own in running.items() if name not in left_out}
+    outcomes, samples = journey.measure_running(programs, 1, plan)
 
     assert [outcome.name for outcome in outcomes] == [
         f"journey / {other}" for other in ("bare", "simple", "before")
@@ -91,7 +92,32 @@ def test_idle_watchers_and_events_beside_them_are_compared(running):
     assert [len(own[0]) for own in samples["live"]["delays_seconds"].values()] == [2, 2]
 
 
-@pytest.mark.parametrize("name", ["bare", "simple"])
+def test_a_browser_that_comes_back_asks_for_no_picture_that_it_may_keep(running):
+    """The service's picture has an address for ever; that of the plain apps is asked for anew."""
+    requests = {name: http._later_visits(subject, 2) for name, subject in running.items()}
+
+    assert {name: len(own) for name, own in requests.items()} == {
+        "service": 2,
+        subjects.WITH_REDIS: 2,
+        "before": 2,
+        "bare": 4,
+        "simple": 4,
+        subjects.SIMPLE_GREEN: 4,
+    }
+    for name, expect in (("simple", 304), ("service", 200)):
+        last = requests[name][-1:]
+        assert (b"If-None-Match" in last[0]) == (expect == 304)
+        run(running[name].port, last, clients=1, expect=expect)
+
+
+def test_a_server_that_closes_after_each_answer_gets_new_connections(running):
+    """Werkzeug's does, and each connection is a thread there."""
+    simple = running["simple"]
+    load = run(simple.port, [simple.create() for _ in range(6)], clients=2, expect=201)
+    assert len({simple.order(body).id for body in load.bodies}) == 6
+
+
+@pytest.mark.parametrize("name", ["bare", "simple", subjects.SIMPLE_GREEN])
 def test_the_plain_apps_speak_socketio(running, name):
     """The library's own client hears the confirmation."""
     subject = running[name]
