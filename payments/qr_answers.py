@@ -1,4 +1,4 @@
-"""Answer requests for the QR of a payment below Flask: each payment page has one."""
+"""Answer requests for the QR of a payment before Flask: each payment page has one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from payments.qr_routes import (
     picture_of,
 )
 from repository.page_rows import PicturedCode, find_code
-from web.below_flask import BelowFlask, QuickAnswer, is_plain
+from web.before_flask import BeforeFlask, QuickAnswer, is_plain
 from web.request_counts import QR_IMAGES
 from web.requests import security_headers
 
@@ -27,7 +27,7 @@ _NAME = re.compile(PICTURE_NAME, re.ASCII)
 _QUERY = re.compile(r"(?:v=\w{1,32})?", re.ASCII)
 
 
-class QrAnswers(BelowFlask):
+class QrAnswers(BeforeFlask):
     """WSGI middleware that answers GET of the picture of a payment's code.
 
     Everything else goes to Flask: unknown payments, conditional requests, and clients beyond their

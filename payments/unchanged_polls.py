@@ -1,4 +1,4 @@
-"""Answer polls of unchanged payments below Flask: nearly all requests of pages that wait."""
+"""Answer polls of unchanged payments before Flask: nearly all requests of pages that wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repository.database import ledger
 from repository.ledgers import Ledger
 from repository.page_rows import PolledPayment, find_polled
 from web.answers import POLLED_CACHING, polled_tag
-from web.below_flask import BelowFlask, QuickAnswer, is_plain
+from web.before_flask import BeforeFlask, QuickAnswer, is_plain
 from web.requests import security_headers
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _read(ledger_: Ledger, txid: str) -> tuple[PolledPayment | None, datetime]:
     return payment, ledger_.clock.now()  # afterwards: a wait for a connection may last
 
 
-class UnchangedPolls(BelowFlask):
+class UnchangedPolls(BeforeFlask):
     """WSGI middleware that answers 304 to a poll that names the payment's present state.
 
     Everything else goes to Flask: changes, unknown payments, other forms of `If-None-Match`, and

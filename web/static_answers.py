@@ -1,4 +1,4 @@
-"""Answer static files below Flask: nearly all requests of a first visit."""
+"""Answer static files before Flask: nearly all requests of a first visit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from config import Settings
 from core.runtime.parts import Parts
-from web.below_flask import BelowFlask, Headers, QuickAnswer, is_plain
+from web.before_flask import BeforeFlask, Headers, QuickAnswer, is_plain
 from web.compression import compression_hooks, takes_gzip
 from web.pages import set_page_headers
 from web.script_modules import STATIC, digest_of, with_imports
@@ -45,7 +45,7 @@ class PreparedFile:
     """The headers of a 304."""
 
 
-class StaticAnswers(BelowFlask):
+class StaticAnswers(BeforeFlask):
     """WSGI middleware that answers GET and HEAD of static files.
 
     Flask's view and hooks make each answer once, and again after a change of the file. Everything

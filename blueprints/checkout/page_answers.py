@@ -1,4 +1,4 @@
-"""Answer the usual payment page below Flask: the one that nearly every shopper loads.
+"""Answer the usual payment page before Flask: the one that nearly every shopper loads.
 
 The page of a payment that waits differs from the last one of its merchant in ten texts. Flask
 answers the first page of its kind; the middleware takes the headers and the pattern of that answer,
@@ -33,7 +33,7 @@ from core.runtime.parts import Parts
 from db_models import ChargeKind, Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, status_at
 from repository.page_rows import MerchantLook, find_with_look, look_of
-from web.below_flask import BelowFlask, Headers, QuickAnswer, is_plain
+from web.before_flask import BeforeFlask, Headers, QuickAnswer, is_plain
 from web.compression import gzip_of_page, takes_gzip
 from web.merchant_view import with_subject
 from web.page_patterns import FILLED_PAGE, FilledPage, Path, Pattern, value_at
@@ -160,7 +160,7 @@ class PreparedPage:
         return self.pattern.with_texts([escape(text(page)) for text in self.texts])
 
 
-class PageAnswers(BelowFlask):
+class PageAnswers(BeforeFlask):
     """WSGI middleware that answers GET of the page of a payment that waits to be paid.
 
     Everything else goes to Flask: queries, cookies, clients that prefer JSON, payments in another

@@ -1,4 +1,4 @@
-"""The usual payment page is answered below Flask, with the bytes and headers of Flask's page."""
+"""The usual payment page is answered before Flask, with the bytes and headers of Flask's page."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def by_flask(client, monkeypatch):
 
 @pytest.fixture
 def quick_paths(monkeypatch):
-    """The requests that were answered below Flask, by their ids."""
+    """The requests that were answered before Flask, by their ids."""
     paths = []
     fill = page_answers.PreparedPage.filled
 
@@ -112,7 +112,7 @@ def change_the_shop(app, look):
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=("plain", "hostile", "full"))
-def test_a_page_is_answered_below_flask_as_by_flask(
+def test_a_page_is_answered_before_flask_as_by_flask(
     app, client, make_payment, by_flask, quick_paths, look
 ):
     """In every language and encoding; the first page of a kind is Flask's, the next ones not."""

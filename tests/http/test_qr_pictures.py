@@ -177,7 +177,7 @@ def test_the_receipts_own_picture_leads_to_the_receipt(make_payment, client, ban
 
 @pytest.mark.parametrize("query", ["", "?v=12345678", "?v=", "?v=a&w=b", "?lang=en"])
 @pytest.mark.parametrize("suffix", ["", ".png", ".svg"])
-def test_a_picture_is_answered_below_flask_as_by_flask(
+def test_a_picture_is_answered_before_flask_as_by_flask(
     make_payment, client, monkeypatch, suffix, query
 ):
     """The headers, too, but the request's id, and the date that every server adds."""

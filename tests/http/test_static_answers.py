@@ -1,4 +1,4 @@
-"""Static files that are answered below Flask: the same answers, bounds and figures."""
+"""Static files that are answered before Flask: the same answers, bounds and figures."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_a_confirmation_is_a_change(make_payment, client, bank):
     assert (answer.status_code, answer.json["status"]) == (200, "confirmed")
 
 
-def test_an_unchanged_answer_has_the_same_headers_above_and_below_flask(make_payment, client):
+def test_an_unchanged_answer_has_the_same_headers_above_and_before_flask(make_payment, client):
     """A poll of the usual form is answered before Flask sees it; a list of tags is not."""
     payment = make_payment()
     etag = poll(client, payment).headers["ETag"]

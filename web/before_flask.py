@@ -1,4 +1,4 @@
-"""What the WSGI middleware that answers common requests below Flask has in common.
+"""What the WSGI middleware that answers common requests before Flask has in common.
 
 Each such middleware takes a few kinds of request and leaves everything else to Flask. Its answers
 have the headers of Flask's, count in the bounds and in the metrics, and have the request's id.
@@ -28,7 +28,7 @@ _FOR_FLASK = ("HTTP_IF_MATCH", "HTTP_UPGRADE", "HTTP_TRANSFER_ENCODING")
 
 
 class QuickAnswer(NamedTuple):
-    """An answer made below Flask."""
+    """An answer made before Flask."""
 
     status: int
     headers: Headers
@@ -46,7 +46,7 @@ def is_plain(environ: WSGIEnvironment, *headers_for_flask: str) -> bool:
     )
 
 
-class BelowFlask(ABC):
+class BeforeFlask(ABC):
     """WSGI middleware that answers requests of one route; a subclass says which, and how."""
 
     route = ""
