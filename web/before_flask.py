@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.http import http_date
@@ -44,6 +45,12 @@ def is_plain(environ: WSGIEnvironment, *headers_for_flask: str) -> bool:
     return environ.get("CONTENT_LENGTH") in (None, "", "0") and not any(
         name in environ for name in (*_FOR_FLASK, *headers_for_flask)
     )
+
+
+@lru_cache(maxsize=16)
+def _date_of(second: int) -> str:
+    """The value of `Date`, which answers of the same second share."""
+    return http_date(second)
 
 
 class BeforeFlask(ABC):
@@ -95,7 +102,7 @@ class BeforeFlask(ABC):
         if self.is_logged:
             log_answer(method, environ["PATH_INFO"], status, seconds, request_id=request_id)
         own = [
-            ("Date", http_date(self._parts.ledger.clock.now())),
+            ("Date", _date_of(int(self._parts.ledger.clock.now().timestamp()))),
             ("X-Request-ID", request_id),
         ]
         start_response(_STATUS_LINES[status], answer.headers + own)
