@@ -102,7 +102,10 @@ def _path_to_log(path: str) -> str:
 
 
 class FixedHeaders:
-    """WSGI middleware that adds the same headers to every answer, cheaper than a Flask hook."""
+    """WSGI middleware that adds the same headers to every answer.
+
+    `StaticAnswers` inside it answers before Flask, whose hooks do not see these answers.
+    """
 
     def __init__(
         self,

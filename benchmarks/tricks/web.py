@@ -25,31 +25,6 @@ from payments import opening, qr_answers, qr_image, qr_routes, routes, unchanged
 from web import bodies, idempotency, limits, pages, requests, static_answers, zones
 
 
-@contextmanager
-def _headers_by_a_hook(app: Flask) -> Iterator[None]:
-    """Set the fixed headers in a hook, as Flask's documentation shows."""
-    turns: Any = app.wsgi_app  # then the gate and Socket.IO's app; all pass other requests on
-    spellings: Any = turns._application._application.wsgi_app  # of the paths of API Pix
-    usual_pages: Any = spellings._application
-    polls: Any = usual_pages._application  # answers of unchanged polls
-    pictures: Any = polls._application
-    below: Any = pictures._application
-    hooks = app.after_request_funcs[None]
-
-    def set_headers(response: Response) -> Response:
-        for name, value in below._headers_of_path.get(request.path, below._headers):
-            response.headers[name] = value
-        return response
-
-    pictures._application = below._application
-    hooks.append(set_headers)
-    try:
-        yield
-    finally:
-        hooks.remove(set_headers)
-        pictures._application = below
-
-
 def _rendered_plainly(template: str, **values: Any) -> str:
     """Let Jinja render the whole page."""
     return render_template(template, script_root=request.script_root, **values)
@@ -128,26 +103,14 @@ TRICKS = [
         instead((requests.HubYield, "after_answer", _yield_each_time)),
     ),
     Trick(
-        "fixed headers below the routing",
-        "web/requests.py FixedHeaders",
-        ("poll", "QR of the receipt", "page", "create"),
-        _headers_by_a_hook,
-    ),
-    Trick(
         "no hooks of Flask-Limiter",
         "web/limits.py init_limits",
         ("poll", "QR of the receipt", "create"),
         _limiter_hooks,
     ),
     Trick(
-        "headers sent as they are",
-        "web/bodies.py Complete",
-        ("QR of the receipt", "create", "confirm"),
-        instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
-    ),
-    Trick(
-        "only what the request needs is parsed",
-        "accounts/access.py has_credentials, web/idempotency.py keyed_request and others",
+        "only what the request needs is parsed and computed",
+        "accounts/access.py has_credentials, web/bodies.py Complete and others",
         ("create", "create by key", "confirm"),
         instead(
             (access, "has_credentials", _has_credentials),
@@ -155,6 +118,7 @@ TRICKS = [
             (routes, "_is_form", _is_form),
             (routes, "keyed_request", _keyed_request),
             (bodies, "parse_json", _check_each_text),
+            (bodies.Complete, "get_wsgi_headers", _plain_headers),
             (encode, "_fold_text", encode._fold_text.__wrapped__),
             (setting_urls, "location_base", setting_urls.location_base.__wrapped__),
         ),
