@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from config import Settings
 from core.runtime.parts import Parts
 from payments.qr_routes import (
-    CODE_READ,
+    CODE,
     PICTURE_NAME,
     caching_of,
     picture_headers,
     picture_of,
+    read_code,
 )
-from repository.page_rows import PicturedCode, find_code
 from web.before_flask import BeforeFlask, QuickAnswer, is_plain
 from web.request_counts import QR_IMAGES
 from web.requests import security_headers
@@ -55,8 +55,11 @@ class QrAnswers(BeforeFlask):
 
     def _answer(self, environ: WSGIEnvironment, subject: str) -> QuickAnswer | None:
         match = _NAME.fullmatch(subject)
-        code = None if match is None else self._find(environ, match[1])
-        if match is None or code is None or not code.has_location:
+        if match is None:
+            return None
+        txid = match[1]
+        code = CODE.read(environ, lambda: read_code(self._parts.ledger, txid))
+        if code is None or not code.has_location:
             return None
         kind = match[2] or "png"
         try:
@@ -70,11 +73,3 @@ class QrAnswers(BeforeFlask):
             *self._headers,
         ]
         return QuickAnswer(200, headers, (body,))
-
-    def _find(self, environ: WSGIEnvironment, txid: str) -> PicturedCode | None:
-        try:
-            code = environ[CODE_READ] = find_code(self._parts.ledger, txid)
-        except Exception as error:  # Flask raises it again, and answers and logs it
-            environ[CODE_READ] = error
-            return None
-        return code

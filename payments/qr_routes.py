@@ -26,18 +26,18 @@ from payments.qr_image import qr_png, qr_svg
 from payments.routes import PaymentPath, presenter
 from payments.schemas import MONEY_TEXT
 from repository.database import ledger, now, reading
+from repository.ledgers import Ledger
 from repository.page_rows import PicturedCode, find_code
 from web import request_counts
 from web.api_docs import DocumentedBlueprint, picture, problems
+from web.before_flask import SharedRead
 from web.bodies import Complete
 
 bp = DocumentedBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locations")])
 
 PICTURE_NAME = rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?"
 _NAME = re.compile(PICTURE_NAME, re.ASCII)
-CODE_READ = "balcao.code_read"
-"""Key in a request's environ: what was read for it, so that Flask need not read it again."""
-_UNREAD: Any = object()
+CODE: SharedRead[PicturedCode] = SharedRead("code")
 FOR_EVER = "public, max-age=31536000, immutable"
 PIX_PROBLEM: dict[str, Any] = {
     "description": "An error in the form of API Pix (RFC 7807).",
@@ -107,12 +107,14 @@ def payment_qr(path: QrPath) -> BaseResponse:
 def _code(txid: str) -> PicturedCode:
     """The payment's code: read just now for this request, if it was; it changes with its location.
 
-    Raises what reading raises.
+    Raises PaymentNotFound, and what reading raises.
     """
-    read: PicturedCode | Exception | None = request.environ.get(CODE_READ, _UNREAD)
-    if isinstance(read, Exception):
-        raise read
-    code = find_code(ledger(), txid) if read is _UNREAD else read
+    return CODE.earlier(request.environ) or read_code(ledger(), txid)
+
+
+def read_code(ledger_: Ledger, txid: str) -> PicturedCode:
+    """The payment's code. Raises PaymentNotFound and DatabaseUnavailable."""
+    code = find_code(ledger_, txid)
     if code is None:
         raise PaymentNotFound
     return code

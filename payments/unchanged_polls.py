@@ -13,31 +13,28 @@ from repository.database import ledger
 from repository.ledgers import Ledger
 from repository.page_rows import PolledPayment, find_polled
 from web.answers import POLLED_CACHING, polled_tag
-from web.before_flask import BeforeFlask, QuickAnswer, is_plain
+from web.before_flask import BeforeFlask, QuickAnswer, SharedRead, is_plain
 from web.requests import security_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-_READ = "balcao.poll_read"
-"""Key in a request's environ: what was read for it, so that Flask need not read it again."""
+_Polled = tuple[PolledPayment | None, datetime]
+_POLLED: SharedRead[_Polled] = SharedRead("polled")
 
 _PATH = re.compile("/payments/pix/([0-9a-f]{32})/status", re.ASCII)
 _TAG = re.compile('W/"[a-z]{1,20}-[0-9]{1,10}"', re.ASCII)
 
 
-def read_polled(environ: WSGIEnvironment, txid: str) -> tuple[PolledPayment | None, datetime]:
+def read_polled(environ: WSGIEnvironment, txid: str) -> _Polled:
     """What a poll reads of the payment, and when: read just now for this request, if it was.
 
     Raises what reading raises.
     """
-    read: tuple[PolledPayment | None, datetime] | Exception | None = environ.get(_READ)
-    if isinstance(read, Exception):
-        raise read
-    return _read(ledger(), txid) if read is None else read
+    return _POLLED.earlier(environ) or _read(ledger(), txid)
 
 
-def _read(ledger_: Ledger, txid: str) -> tuple[PolledPayment | None, datetime]:
+def _read(ledger_: Ledger, txid: str) -> _Polled:
     payment = find_polled(ledger_, txid)
     return payment, ledger_.clock.now()  # afterwards: a wait for a connection may last
 
@@ -72,11 +69,8 @@ class UnchangedPolls(BeforeFlask):
         return QuickAnswer(304, [("ETag", tag), *self._headers], ())
 
     def _is_unchanged(self, environ: WSGIEnvironment, txid: str, tag: str) -> bool:
-        try:
-            payment, now = environ[_READ] = _read(self._parts.ledger, txid)
-        except Exception as error:  # Flask raises it again, and answers and logs it
-            environ[_READ] = error
-            return False
-        if payment is None:
+        polled = _POLLED.read(environ, lambda: _read(self._parts.ledger, txid))
+        payment, now = polled or (None, None)
+        if payment is None or now is None:
             return False
         return tag == f'W/"{polled_tag(status_at(payment, now), sequence_at(payment, now))}"'

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from werkzeug.http import http_date
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Headers = list[tuple[str, str]]
+Value = TypeVar("Value")
 _FOR_FLASK = ("HTTP_IF_MATCH", "HTTP_UPGRADE", "HTTP_TRANSFER_ENCODING")
 """Flask refuses a precondition that fails, an upgrade, and bodies that are too long."""
 
@@ -35,6 +36,30 @@ class QuickAnswer(NamedTuple):
     headers: Headers
     """All headers but `Date` and `X-Request-ID`."""
     body: tuple[bytes, ...]
+
+
+class SharedRead(Generic[Value]):
+    """What a middleware reads for a request; Flask uses it if it must answer after all."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is that of its key in the environ of a request."""
+        self._key = f"balcao.{name}"
+
+    def read(self, environ: WSGIEnvironment, read: Callable[[], Value]) -> Value | None:
+        """What `read` returns; None if it raises, because Flask answers and logs errors."""
+        try:
+            value = environ[self._key] = read()
+        except Exception as error:
+            environ[self._key] = error
+            return None
+        return value
+
+    def earlier(self, environ: WSGIEnvironment) -> Value | None:
+        """What was read for this request, or None if nothing was. Raises what reading raised."""
+        value = environ.get(self._key)
+        if isinstance(value, Exception):
+            raise value
+        return cast("Value | None", value)
 
 
 _STATUS_LINES = {200: "200 OK", 304: "304 NOT MODIFIED"}

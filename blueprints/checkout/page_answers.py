@@ -32,8 +32,9 @@ from core.errors import PaymentNotFound
 from core.runtime.parts import Parts
 from db_models import ChargeKind, Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, status_at
+from repository.ledgers import Ledger
 from repository.page_rows import MerchantLook, find_with_look, look_of
-from web.before_flask import BeforeFlask, Headers, QuickAnswer, is_plain
+from web.before_flask import BeforeFlask, Headers, QuickAnswer, SharedRead, is_plain
 from web.compression import gzip_of_page, takes_gzip
 from web.merchant_view import with_subject
 from web.page_patterns import FILLED_PAGE, FilledPage, Path, Pattern, value_at
@@ -51,8 +52,9 @@ _HOST = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """Names that nothing needs to decode; Flask refuses some of the others."""
-_READ, _KIND = "balcao.page_read", "balcao.page_kind"
-"""Keys in a request's environ: what was read for it, and the kind of page that Flask shall show."""
+_PAGE: SharedRead[tuple[Payment, MerchantLook]] = SharedRead("page")
+_KIND = "balcao.page_kind"
+"""Key in a request's environ: the kind of page that Flask shall show."""
 
 _OWN_HEADERS = frozenset({"Content-Length", "Date", "X-Request-ID"})
 
@@ -193,16 +195,10 @@ class PageAnswers(BeforeFlask):
         return match[1] if is_ours else None
 
     def _answer(self, environ: WSGIEnvironment, subject: str) -> QuickAnswer | None:
-        try:
-            read = find_with_look(self._parts.ledger, subject)
-        except Exception as error:  # Flask raises it again, and answers and logs it
-            environ[_READ] = error
-            return None
+        read = _PAGE.read(environ, lambda: _read(self._parts.ledger, subject))
         if read is None:
-            environ[_READ] = PaymentNotFound()
             return None
         payment, look = read
-        environ[_READ] = payment
         now = self._parts.ledger.clock.now()
         left = remaining_ms(payment, now)
         if not 0 < left < COUNTDOWN_MS_MAX or not _is_usual(payment, now):
@@ -238,9 +234,14 @@ def payment_read(environ: WSGIEnvironment) -> Payment | None:
 
     Raises what reading raised, and PaymentNotFound.
     """
-    read: Payment | Exception | None = environ.get(_READ)
-    if isinstance(read, Exception):
-        raise read
+    read = _PAGE.earlier(environ)
+    return None if read is None else read[0]
+
+
+def _read(ledger: Ledger, txid: str) -> tuple[Payment, MerchantLook]:
+    read = find_with_look(ledger, txid)
+    if read is None:
+        raise PaymentNotFound
     return read
 
 
@@ -289,8 +290,8 @@ def _prepared(environ: WSGIEnvironment, kind: PageKind, headers: Headers) -> Pre
     Needs the context of the request.
     """
     filled: FilledPage | None = environ.get(FILLED_PAGE)
-    payment: Payment = environ[_READ]
-    if filled is None or look_of(payment.merchant) != kind.look:
+    payment = payment_read(environ)
+    if filled is None or payment is None or look_of(payment.merchant) != kind.look:
         return None
     view: PaymentView = filled.values["payment"]
     present_kind = kind._replace(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.errors import DatabaseUnavailable
 from core.pix import br_code
-from payments import qr_answers
+from payments import qr_answers, qr_routes
 from tests.http.checks import problem
 from tests.support.scanner import QR_CODES
 
@@ -206,7 +206,7 @@ def test_pictures_count_in_the_metrics(make_payment, client):
 
 
 def test_an_unknown_payment_and_a_lost_database_are_read_once(client, monkeypatch):
-    """Flask answers what was read below it."""
+    """Flask answers by what was read before it."""
     reads = []
 
     def lose(_ledger, txid):
@@ -214,9 +214,9 @@ def test_an_unknown_payment_and_a_lost_database_are_read_once(client, monkeypatc
         raise DatabaseUnavailable
 
     url = f"/payments/pix/qr_code/{'0' * 32}.svg"
-    monkeypatch.setattr(qr_answers, "find_code", lambda _ledger, txid: reads.append(txid))
+    monkeypatch.setattr(qr_routes, "find_code", lambda _ledger, txid: reads.append(txid))
     problem(client.get(url), 404)
-    monkeypatch.setattr(qr_answers, "find_code", lose)
+    monkeypatch.setattr(qr_routes, "find_code", lose)
     problem(client.get(url), 503)
     assert reads == ["0" * 32] * 2
 
