@@ -146,6 +146,11 @@ class Recurrences:
         )
         return change_row(self._session, recurrence, statement, values)
 
+    def is_as_read(self, recurrence: Recurrence) -> bool:
+        """Whether nobody has changed the row since it was read; one statement."""
+        query = select(Recurrence.sequence).where(Recurrence.id == recurrence.id)
+        return self._session.scalar(query) == recurrence.sequence
+
     def page(
         self, merchant_id: int, filters: RecurrenceFilters, offset: int, limit: int
     ) -> tuple[int, list[RecurrenceRecord]]:

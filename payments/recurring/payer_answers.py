@@ -27,6 +27,8 @@ CANCELLED_BY_PAYER = Closing(
     "SLDB", "Cancelamento solicitado pelo usuário pagador", ClosingParty.PAYER
 )
 
+_ANSWERS = (RequestStatus.ACCEPTED, RequestStatus.REJECTED)
+
 
 class PayerVerdict(StrEnum):
     """What a payer can decide."""
@@ -102,8 +104,9 @@ def _close_request(work: Work, record: RecurrenceRecord, decision: PayerDecision
     payer = (record.recurrence.id, decision.payer.payer_document, decision.payer.payer_ispb)
     if request is None or requests.recipient_of(request.request) != payer:
         raise RequestNotFound("No request with this id asks this payer about this recurrence.")
-    is_answered = request.request.status == RequestStatus.ACCEPTED
-    if is_answered and record.recurrence.status == RecurrenceStatus.CREATED:
+    is_answered = request.request.status in _ANSWERS
+    # A request that was rejected can have an open recurrence: the payer's bank has rejected it.
+    if is_answered and not work.recurrences.is_as_read(record.recurrence):
         # The same answer was stored after the recurrence was read: read it again.
         raise ConcurrentUpdate
     if decision.verdict is PayerVerdict.ACCEPTED:

@@ -83,9 +83,10 @@ def test_a_cancellation_and_an_acceptance_agree(calls, processes):
         assert steps[0] == (["APROVADA", "CANCELADA"] if is_accepted else ["CANCELADA"])
 
 
+@pytest.mark.parametrize("answer", ["accepted", "refused"])
 @pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)  # SQLite has one writer
-def test_an_acceptance_that_another_process_has_just_stored_is_a_repetition(
-    calls, processes, monkeypatch
+def test_an_answer_that_another_process_has_just_stored_is_a_repetition(
+    calls, processes, monkeypatch, answer
 ):
     """A bank that sends it twice must not hear that the recurrence has ended."""
     rec, request = sent_request(processes, calls[0])
@@ -95,14 +96,28 @@ def test_an_acceptance_that_another_process_has_just_stored_is_a_repetition(
     def find_after_the_other(queries, id_solic_rec):
         first.append(None)
         if len(first) == 1:
-            first.append(tell_decision(processes.bank(1), rec, request=request))
+            first.append(tell_decision(processes.bank(1), rec, answer, request=request))
         return find(queries, id_solic_rec)
 
     monkeypatch.setattr(RecurrenceRequests, "by_id", find_after_the_other)
-    second = tell_decision(processes.bank(2), rec, request=request)
-    answers = [next(answer for answer in first if answer is not None), second]
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert [answer.json["duplicate"] for answer in answers] == [False, True]
+    second = tell_decision(processes.bank(2), rec, answer, request=request)
+    answers = [next(one for one in first if one is not None), second]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert [one.json["duplicate"] for one in answers] == [False, True]
+
+
+def test_a_payer_cannot_refuse_what_the_bank_has_refused(calls, processes):
+    """The request has ended, and its recurrence stays open: nothing is read again for ever."""
+    rec, request = sent_request(processes, calls[0])
+
+    def refuse(work):
+        requests.reject(work, work.recurrence_requests.by_id(request), "AP03")
+
+    with processes.app().app_context():
+        in_unit_of_work(refuse)
+    answer = tell_decision(processes.bank(1), rec, "refused", request=request)
+    assert (answer.status_code, answer.json["code"]) == (409, "request-ended")
+    assert states(calls[3], rec, request)[0] == ["CRIADA", "REJEITADA"]
 
 
 @pytest.mark.slow
