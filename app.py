@@ -60,6 +60,7 @@ from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.doctor import commands as doctor_commands
+from server.metrics_folder import prepare_folder
 from server.parts import build_parts
 from server.reencryption import init_reencryption
 from server.roles import OnlyProbes
@@ -76,7 +77,7 @@ from web.doctor_echo import init_doctor_echo
 from web.health import init_health
 from web.limits import init_limits
 from web.logs import init_logs
-from web.metrics import init_metrics
+from web.metrics import init_metrics, shared_folder, use_own_numbers
 from web.page_patterns import init_page_patterns
 from web.pages import init_pages, set_page_headers
 from web.problems import init_problems
@@ -94,8 +95,10 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     refuse_flask_run()
     # Commands and tests run unpatched, whatever ASYNC_MODE says.
     settings = (settings or Settings.load()).model_copy(update={"async_mode": active_hub()})
-    if click.get_current_context(silent=True) is not None:
+    is_command = click.get_current_context(silent=True) is not None
+    if is_command:
         init_logs(settings)  # else a command shows lines of every level among its own output
+    _prepare_metrics(is_command)
     app = make_app(
         "balcao", root_path=str(ROOT), static_folder="static", template_folder="templates"
     )
@@ -108,6 +111,19 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     _add_hooks(app, settings, parts)
     _add_listeners(settings, parts)
     return app
+
+
+def _prepare_metrics(is_command: bool) -> None:
+    """Check the folder of common metrics, if this process writes any there.
+
+    A command does not: its numbers would be added to those of the service. Raises
+    ConfigurationError.
+    """
+    folder = shared_folder()
+    if folder is None or is_command:
+        use_own_numbers()  # an empty variable would be the current folder
+    else:
+        prepare_folder(folder)
 
 
 def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:

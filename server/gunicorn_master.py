@@ -11,6 +11,7 @@ import logging
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,10 @@ def prepare(arbiter: Any) -> None:
 def prepare_metrics(arbiter: Any) -> None:
     """Delete the metrics of an earlier run, whose processes have ended."""
     if folder := arbiter.cfg.env.get(METRICS_VARIABLE):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for file in Path(folder).glob("*.db"):
-            file.unlink(missing_ok=True)
+        with suppress(OSError):  # the first worker says what is wrong, and ends the master
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for file in Path(folder).glob("*.db"):
+                file.unlink(missing_ok=True)
 
 
 def forget_worker(arbiter: Any, worker: Any) -> None:

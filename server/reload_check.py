@@ -14,12 +14,11 @@ import sys
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from server.reload_guard import METRICS_VARIABLE, PASSED
+from server.reload_guard import PASSED
 
 
 def main() -> int:
@@ -44,6 +43,8 @@ def main() -> int:
 
 def _check(options: Any, function: str, facts: dict[str, Any]) -> None:
     """Raise ConfigurationError for what a worker or its master would not start with."""
+    from server import metrics_folder
+
     if options.pythonpath:  # gunicorn reads the option only when it starts
         sys.path[:0] = [str(Path(path).absolute()) for path in options.pythonpath.split(",")]
     service = import_module(function.partition(":")[0])
@@ -51,7 +52,7 @@ def _check(options: Any, function: str, facts: dict[str, Any]) -> None:
     addresses = [list(one) if isinstance(one, tuple) else one for one in options.address]
     _check_addresses(addresses, facts["addresses"])
     if options.workers > 1 and facts["metrics_folder"]:
-        _check_metrics_folder(Path(facts["metrics_folder"]))
+        metrics_folder.prepare_folder(Path(facts["metrics_folder"]))
 
 
 def _check_addresses(new: list[Any], old: list[Any]) -> None:
@@ -89,20 +90,6 @@ def _restart_sentence(address: Any) -> str:
         f"HOST, PORT or TLS_PORT has changed, and {place} cannot be opened anew while the old "
         "workers have it: restart the service."
     )
-
-
-def _check_metrics_folder(folder: Path) -> None:
-    """Create the folder if it is missing. Raises ConfigurationError."""
-    from config import ConfigurationError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            f"{METRICS_VARIABLE}: {folder} cannot be written: {error.strerror}."
-        ) from None
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from flask import Response, g, request
 from flask_openapi import OpenAPI
@@ -15,6 +16,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
+    values,
 )
 
 from repository.events import StoredEvent
@@ -24,6 +26,20 @@ from web.money_metrics import MoneyMetrics
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Counted by name; all other methods share one label, or invented names would fill the memory."""
+
+
+def shared_folder() -> Path | None:
+    """Where the processes of this machine share their metrics; None if each has its own.
+
+    The variable is that of Prometheus' client library, which reads it itself.
+    """
+    text = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(text) if text else None
+
+
+def use_own_numbers() -> None:
+    """Let the metrics that this process creates stay in its memory, whatever the variable says."""
+    values.ValueClass = values.MutexValue
 
 
 class Metrics:
@@ -109,7 +125,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """The metrics in Prometheus text format; of all processes if they share a directory."""
-        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # read by prometheus_client itself too
+        if shared_folder():
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             return generate_latest(registry)

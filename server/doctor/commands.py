@@ -29,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "bank certificates": data_checks.check_bank_certificates,
     "bank": network_checks.check_bank,
     "disk": machine_checks.check_disk,
+    "metrics": machine_checks.check_metrics_folder,
     "open files": machine_checks.check_open_files,
 }
 SECONDS_MAX = 15.0

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from config import Settings
 from core.version import VERSION
+from server.async_mode import early_setting
 from server.check_results import CheckResult
+from server.metrics_folder import fault_of
+from server.reload_guard import METRICS_VARIABLE
+from web.metrics import shared_folder
 
 DISK_WARNED, DISK_FAILED = 1_000_000_000, 100_000_000
 MEGABYTE = 1_000_000
@@ -42,6 +46,19 @@ def check_disk(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult("disk", "warn", detail)
     else:
         yield CheckResult("disk", "ok", detail)
+
+
+def check_metrics_folder(settings: Settings) -> Iterator[CheckResult]:
+    """Whether the processes of this machine can share their metrics."""
+    folder = shared_folder()
+    if settings.workers > 1 and (text := early_setting(METRICS_VARIABLE, "")):
+        folder = Path(text)  # gunicorn's master reads .env too
+    if folder is None:
+        yield CheckResult("metrics", "ok", "Each process answers for itself.")
+    elif fault := fault_of(folder):
+        yield CheckResult("metrics", "fail", fault)
+    else:
+        yield CheckResult("metrics", "ok", f"Processes share their metrics in {folder}.")
 
 
 def check_open_files(settings: Settings) -> Iterator[CheckResult]:

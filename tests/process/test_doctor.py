@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -28,7 +30,7 @@ from tests.support.clocks import FrozenClock
 from tests.support.nginx import PrivateNginx
 from tests.support.parts import MissingPart, leave_out
 from tests.support.ports import free_port
-from tests.support.service import ServiceProcess, close_app, settings_for
+from tests.support.service import ROOT, ServiceProcess, close_app, settings_for
 from web.doctor_echo import PATH, echo_token
 
 
@@ -106,6 +108,21 @@ def test_a_trusted_proxy_that_is_not_there_is_told(examine, service):
     state, detail = results(result)["trusted proxies"]
     assert state == "fail"
     assert "Set TRUSTED_PROXIES=0" in detail
+
+
+def test_a_folder_of_metrics_that_cannot_be_written_is_a_row(service, tmp_path):
+    """The command runs all the same, and creates nothing."""
+    (tmp_path / "file").touch()
+    for folder, state in ((tmp_path / "new" / "metrics", "ok"), (tmp_path / "file", "fail")):
+        run = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app", "doctor", "--json"], cwd=ROOT,
+            env={**service.environment, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        rows = {one["name"]: one for one in json.loads(run.stdout)["checks"]}
+        assert rows["metrics"]["state"] == state, run.stdout
+        assert str(folder) in rows["metrics"]["detail"]
+    assert not (tmp_path / "new").exists()
 
 
 def test_strangers_see_no_such_route(service):

@@ -356,6 +356,25 @@ def test_a_start_that_cannot_succeed_ends_with_one_sentence(tmp_path, environmen
 
 
 @pytest.mark.mysql
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_of_metrics_that_cannot_be_written_stops_the_start(
+    tmp_path, fresh_database, redis_url, workers
+):
+    """With several workers the master ended with a traceback, with one worker the worker did."""
+    (tmp_path / "file").touch()
+    ended = refused(
+        tmp_path / "instance", WORKERS=workers, DATABASE_URL=fresh_database("mysql"),
+        REDIS_URL=redis_url, BANK_URL="http://127.0.0.1:9",
+        PROMETHEUS_MULTIPROC_DIR=tmp_path / "file" / "metrics",
+    )  # fmt: skip
+    assert ended.returncode == 4
+    sentences = [line for line in ended.stderr.splitlines() if "cannot start" in line]
+    assert len(sentences) == 1, ended.stderr
+    assert "PROMETHEUS_MULTIPROC_DIR: " in sentences[0]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.mysql
 @pytest.mark.timeout(180)
 def test_two_workers_share_one_port(serve, fresh_database, redis_url):
     """Events and metrics of both are one service; a poll could reach the wrong one, and is told."""

@@ -6,6 +6,8 @@ import os
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from server.reload_guard import METRICS_VARIABLE
 from tests.process.starting import assert_one_sentence, refused_start
-from tests.support.service import SECRET, ServiceProcess
+from tests.support.service import ROOT, SECRET, ServiceProcess
 
 MODES = ("eventlet", "gevent", "threading")
 
@@ -101,6 +104,38 @@ def test_a_bad_setting_stops_the_start_with_its_name(tmp_path, case):
     """The operator reads one line at night, and it must be enough."""
     changes, word = BAD_SETTINGS[case]
     assert_one_sentence(refused_start(tmp_path, changes), word)
+
+
+def test_a_folder_of_metrics_that_cannot_be_written_is_named(tmp_path):
+    """Both ended with a traceback of Prometheus' client library."""
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "metrics"):
+        ended = refused_start(tmp_path / "instance", {METRICS_VARIABLE: str(folder)})
+        assert_one_sentence(ended, METRICS_VARIABLE, f"{folder} cannot be written", "Not a dir")
+
+
+def test_a_missing_folder_of_metrics_is_created_and_an_empty_name_is_none(serve, tmp_path):
+    """An empty name once was the folder in which the service was started."""
+    folder = tmp_path / "new" / "metrics"
+    before = set(ROOT.glob("*.db"))
+    for name in (str(folder), ""):
+        service = serve(PROMETHEUS_MULTIPROC_DIR=name)
+        assert b"balcao_http_request_seconds" in service.get("/metrics")[1]
+        assert service.stop() == 0
+    assert list(folder.glob("*.db"))
+    assert set(ROOT.glob("*.db")) == before
+
+
+def test_a_command_adds_no_numbers_to_those_of_the_service(tmp_path):
+    """Each left files in the folder, and gauges of zero that were newer than the service's."""
+    folder = tmp_path / "metrics"
+    service = ServiceProcess(tmp_path / "instance", PROMETHEUS_MULTIPROC_DIR=folder)
+    run = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "db", "current"], cwd=ROOT,
+        env=service.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("mode", MODES)

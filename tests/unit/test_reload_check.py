@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from config import ConfigurationError
-from server import reload_check
+from server import metrics_folder, reload_check
 from tests.support.ports import free_port
 
 ALL = "0.0.0.0"  # noqa: S104
@@ -54,4 +54,4 @@ def test_a_folder_of_metrics_that_cannot_be_written_is_named(tmp_path):
     """Each worker would end with a traceback."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"PROMETHEUS_MULTIPROC_DIR: .*file"):
-        reload_check._check_metrics_folder(tmp_path / "file")
+        metrics_folder.prepare_folder(tmp_path / "file")
