@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.runtime.text_files import UnreadableFile, read_env_file
@@ -16,13 +17,13 @@ from core.runtime.text_files import UnreadableFile, read_env_file
 ENV_FILE = Path(__file__).resolve().parents[1] / ".env"
 
 
-def early_setting(name: str, default: str) -> str:
+def early_setting(name: str, default: str, environment: Mapping[str, str] = os.environ) -> str:
     """A setting of the environment or `.env`, before config.py can be imported; not validated."""
     try:
         in_file = read_env_file(ENV_FILE).get(name)
     except UnreadableFile:
         in_file = None  # config.py reads the file again and says what is wrong.
-    return os.environ.get(name) or in_file or default
+    return environment.get(name) or in_file or default
 
 
 def configured_mode() -> str:

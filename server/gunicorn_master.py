@@ -73,7 +73,27 @@ def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
 def prepare(arbiter: Any) -> None:
     """What gunicorn calls before it listens."""
     prepare_metrics(arbiter)
-    ReloadGuard(arbiter)
+    ReloadGuard(arbiter, fault_of_reload)
+
+
+def fault_of_reload(arbiter: Any) -> str | None:
+    """Why the master as it is cannot do a reload, as a sentence; None if it can.
+
+    Old and new workers share the folder of metrics while both serve, and the counts of workers that
+    have ended are in it. A single worker uses none that `.env` names.
+    """
+    if METRICS_VARIABLE not in arbiter.cfg.env:
+        return None
+    folder, is_of_operator = _metrics_folder()
+    # What the master was started with: it has set the variable itself since.
+    if early_setting(METRICS_VARIABLE, "", arbiter.cfg.env_orig) == (
+        folder if is_of_operator else ""
+    ):
+        return None
+    return (
+        f"{METRICS_VARIABLE} has changed, and the workers' common metrics are in {folder}: restart "
+        "the service."
+    )
 
 
 def prepare_metrics(arbiter: Any) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -44,9 +45,13 @@ def _fault_in(output: IO[bytes]) -> str | None:
 class ReloadGuard:
     """The check of one reload, and whether another reload waits for its end."""
 
-    def __init__(self, arbiter: Any) -> None:
-        """Take the place of the master's way to reload."""
+    def __init__(self, arbiter: Any, fault_of: Callable[[Any], str | None]) -> None:
+        """Take the place of the master's way to reload.
+
+        `fault_of` says why this master cannot do a reload, before new settings are checked.
+        """
         self._arbiter = arbiter
+        self._fault_of = fault_of
         self._reload = arbiter.handle_hup
         self._turn = arbiter.murder_workers
         self._stop = arbiter.stop
@@ -62,6 +67,9 @@ class ReloadGuard:
         """Begin a check; during one, remember that another must follow."""
         if self._process is not None:
             self._is_repeated = True
+            return
+        if fault := self._fault_of(self._arbiter):
+            self._refuse(fault)
             return
         try:
             self._process = self._begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -253,6 +254,42 @@ def test_the_master_goes_on_while_a_reload_is_checked(tmp_path):
         assert service.stop() == 0
         assert not [pid for pid in checks() if Path(f"/proc/{pid}").exists()]
         assert "Reload refused" not in service.log()
+    finally:
+        service.kill()
+
+
+def test_a_reload_with_another_folder_of_metrics_is_refused(tmp_path):
+    """It was ignored: the master keeps its folder, with the counts of workers that have ended."""
+    code, env_file = tmp_path / "code", tmp_path / "code" / ".env"
+    shutil.copytree(ROOT / "server", code / "server")
+    shutil.copy(ROOT / "gunicorn.conf.py", code)
+    for path in ROOT.iterdir():  # the master reads its own .env, so it needs a folder of its own
+        if path.name[0] != "." and path.name != "app.py" and not (code / path.name).exists():
+            (code / path.name).symlink_to(path)
+    (code / "app.py").write_text(SLOW, encoding="utf-8")
+    (code / "go").touch()
+    service = ServiceProcess(tmp_path / "instance", ASYNC_MODE="gunicorn", code=code, WORKERS=2)
+    serving = partial(pids_in, code, "serves")
+    first, second = (f"PROMETHEUS_MULTIPROC_DIR={tmp_path / name}" for name in ("a", "b"))
+    env_file.write_text(first, encoding="utf-8")
+    service.start(wait=False)
+    try:
+        assert service.process is not None
+        wait_until(lambda: len(serving()) == 2, service)
+        for text in (second, ""):
+            refusals = count_of(service, "Reload refused")
+            env_file.write_text(text, encoding="utf-8")
+            service.process.send_signal(signal.SIGHUP)
+            wait_until(partial(is_refused_again, service, refusals), service)
+        lines = [line for line in service.log().splitlines() if "Reload refused" in line]
+        for line in lines:
+            assert "PROMETHEUS_MULTIPROC_DIR has changed" in line
+            assert f"are in {tmp_path / 'a'}: restart the service." in line
+        assert (len(lines), len(serving())) == (2, 2)
+        env_file.write_text(first, encoding="utf-8")
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(serving()) == 4, service)
+        assert service.stop() == 0
     finally:
         service.kill()
 
