@@ -42,6 +42,10 @@ def _fault_in(output: IO[bytes]) -> str | None:
     return text or "a worker would not start; the lines above say why."
 
 
+class _WorkersReplaced(Exception):  # no error
+    """The new workers are started, and the old ones were told to end."""
+
+
 class ReloadGuard:
     """The check of one reload, and whether another reload waits for its end."""
 
@@ -94,7 +98,27 @@ class ReloadGuard:
         if is_repeated:  # the settings may have changed since the check has read them
             self.request()
         elif not fault:
+            self._replace_workers()
+
+    def _replace_workers(self) -> None:
+        """Reload, without gunicorn's wait for the old workers: it hears no signal meanwhile.
+
+        So the old workers can get SIGTERM again in later turns; one more changes nothing for them.
+        """
+        arbiter = self._arbiter
+        manage = arbiter.manage_workers
+
+        def manage_once() -> None:
+            manage()
+            raise _WorkersReplaced  # the wait is what follows in `Arbiter.reload`
+
+        arbiter.manage_workers = manage_once
+        try:
             self._reload()
+        except _WorkersReplaced:
+            pass
+        finally:
+            arbiter.manage_workers = manage
 
     def stop(self, graceful: bool = True) -> None:
         """End the check, then the workers."""

@@ -258,6 +258,55 @@ def test_the_master_goes_on_while_a_reload_is_checked(tmp_path):
         service.kill()
 
 
+LONG = """
+import os, pathlib, signal, time
+
+HERE = pathlib.Path(__file__).parent
+
+def check_start(workers, address_count):
+    pass
+
+def serve_sockets(listeners, workers, number):
+    signals = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
+    (HERE / f"serves-{os.getpid()}").touch()
+    while not signals:
+        time.sleep(0.05)
+    (HERE / f"ends-{os.getpid()}").touch()
+    while not (HERE / "go").exists():  # a request that takes long
+        time.sleep(0.05)
+    return 0
+"""
+HEARS_WITHIN_SECONDS = 5.0
+
+
+def test_the_master_hears_signals_while_old_workers_end(tmp_path):
+    """gunicorn waits 25 seconds for them: a stop and another reload waited too."""
+    (tmp_path / "long.py").write_text(LONG, encoding="utf-8")
+    service = ServiceProcess(tmp_path / "instance", ASYNC_MODE="gunicorn")
+    service._command += ["--pythonpath", str(tmp_path), "long:serve_sockets"]
+    service.start(wait=False)
+    serving, ending = partial(pids_in, tmp_path, "serves"), partial(pids_in, tmp_path, "ends")
+    try:
+        assert service.process is not None
+        wait_until(lambda: len(serving()) == 1, service)
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(serving()) == 2, service)
+        wait_until(lambda: len(ending()) == 1, service)
+        begun = time.monotonic()
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(serving()) == 3, service)
+        wait_until(lambda: len(ending()) == 2, service)
+        service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: len(ending()) == 3, service)
+        assert time.monotonic() - begun < HEARS_WITHIN_SECONDS
+        assert len(service.worker_pids) == 3
+        (tmp_path / "go").touch()
+        assert service.process.wait(HEARS_WITHIN_SECONDS) == 0
+    finally:
+        service.kill()
+
+
 def test_a_reload_with_another_folder_of_metrics_is_refused(tmp_path):
     """It was ignored: the master keeps its folder, with the counts of workers that have ended."""
     code, env_file = tmp_path / "code", tmp_path / "code" / ".env"
