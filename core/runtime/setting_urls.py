@@ -30,6 +30,8 @@ _MYSQL_CHARSET = "utf8mb4"
 _HOSTS_MAX = 9
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
 """Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
+_MISREAD_OPTIONS = ("ssl_verify_cert", "ssl_verify_identity", "ssl_key_password")
+"""With the first two the driver forgets `ssl_ca`; it forgets the third, and asks a terminal."""
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\-]{0,63}", re.ASCII)
 _PASSWORD_OPTIONS = ("password", "passwd", "pwd", "sslpassword", "oauth_client_secret")
 _ENCODED_CHARACTERS = "@ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
@@ -125,6 +127,7 @@ def checked_database_url(value: str) -> str:
     _check_port(f"{scheme}://{rest}")
     _check_seconds(rest, is_mysql="pymysql" in scheme)
     if "pymysql" in scheme:
+        _check_mysql_tls(rest)
         rest = _with_charset(rest)
     return f"{scheme}://{rest}"
 
@@ -198,6 +201,25 @@ def _check_seconds(rest: str, *, is_mysql: bool) -> None:
     for name, value in parse_qsl(rest.partition("?")[2], keep_blank_values=True):
         if name in names and not re.fullmatch(r"[1-9][0-9]{0,5}", value):
             raise ValueError(f"has an option {name} that is not a whole number of seconds from 1")
+
+
+def _check_mysql_tls(rest: str) -> None:
+    """Find options of TLS that the driver ignores or misreads when they come from an address."""
+    options = dict(parse_qsl(rest.partition("?")[2], keep_blank_values=True))
+    for name in _MISREAD_OPTIONS:
+        if name in options:
+            raise ValueError(
+                f"must not contain the option {name}, which the driver misreads: ssl_ca alone "
+                "checks the certificate and the host name"
+            )
+    names = [name for name in options if name.startswith("ssl_")]
+    if "ssl_disabled" in names and (len(names) > 1 or options["ssl_disabled"] != "true"):
+        raise ValueError(
+            "has the option ssl_disabled, which turns TLS off whatever its value is: write "
+            "ssl_disabled=true without other options of TLS, or remove it"
+        )
+    if options.get("ssl_check_hostname", "true") not in ("true", "false"):
+        raise ValueError("has an option ssl_check_hostname that is not true or false")
 
 
 def _check_port(url: str) -> None:

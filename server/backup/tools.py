@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from repository.backups import PostgresPlace, address_of
 from server.backup.manifest import BackupError
@@ -29,7 +29,10 @@ def find_tool(*names: str, package: str) -> str:
 
 @contextmanager
 def mysql_options(url: str) -> Iterator[str]:
-    """The argument that names a private file with host, user and password; it comes first."""
+    """The argument that names a private file with host, user, password and the options of TLS.
+
+    It comes first.
+    """
     address = address_of(url)
     query = address.query
     values = {
@@ -37,7 +40,7 @@ def mysql_options(url: str) -> Iterator[str]:
         "port": str(address.port or 3306),
         "protocol": "socket" if "unix_socket" in query else "tcp",
         "socket": query.get("unix_socket"),
-        "ssl-ca": query.get("ssl_ca"),
+        **_mysql_tls(query),
         "user": address.username,
         "password": address.password,
         "default-character-set": "utf8mb4",
@@ -49,6 +52,22 @@ def mysql_options(url: str) -> Iterator[str]:
             lines.append(f'{name}="{escaped}"')
     with _private_text("\n".join(lines) + "\n") as path:
         yield f"--defaults-extra-file={path}"
+
+
+def _mysql_tls(query: Mapping[str, Any]) -> dict[str, str | None]:
+    """The options of TLS of the driver (`setting_urls`), as the tools name them.
+
+    With an authority the driver checks the host name too, unless it is told not to. The tools of
+    MariaDB and of MySQL have different options for that, so each may ignore the other's.
+    """
+    names = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher")
+    options = {name.replace("_", "-"): query.get(name) for name in names}
+    if query.get("ssl_disabled"):
+        return {"loose-skip-ssl": "1", "loose-ssl-mode": "DISABLED"}
+    has_authority = "ssl_ca" in query or "ssl_capath" in query
+    if has_authority and query.get("ssl_check_hostname") != "false":
+        options |= {"loose-ssl-verify-server-cert": "on", "loose-ssl-mode": "VERIFY_IDENTITY"}
+    return options
 
 
 @contextmanager

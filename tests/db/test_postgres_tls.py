@@ -110,7 +110,7 @@ def test_the_driver_encrypts_and_checks_whom_it_talks_to(server, cases, mode):
         for name, case in cases.items()
     }
     run = subprocess.run(
-        [sys.executable, "-m", "tests.db.postgres_tls", mode, json.dumps(urls)],
+        [sys.executable, "-m", "tests.db.tls_answers", mode, json.dumps(urls)],
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
         env={name: text for name, text in os.environ.items() if not name.startswith("PG")},
     )  # fmt: skip

@@ -293,6 +293,32 @@ def test_an_option_that_breaks_text_is_refused(env, option, word):
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("ssl_ca=/ca.pem&ssl_verify_identity=true", "ssl_verify_identity, which the driver"),
+        ("ssl_verify_cert=true", "ssl_verify_cert, which the driver"),
+        ("ssl_cert=/c.pem&ssl_key=/c.key&ssl_key_password=x", "ssl_key_password, which the driver"),
+        ("ssl_disabled=false", "turns TLS off whatever its value is"),
+        ("ssl_ca=/ca.pem&ssl_disabled=true", "turns TLS off whatever its value is"),
+        ("ssl_ca=/ca.pem&ssl_check_hostname=maybe", "not true or false"),
+    ],
+)
+def test_an_option_of_tls_that_the_driver_misreads_is_refused(env, options, words):
+    """With `ssl_verify_identity` it forgot the CA, and took the certificate of any host."""
+    assert words in refusal_of(env, DATABASE_URL=f"mysql://u@h/d?{options}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/c.key", "ssl_disabled=true",
+     "ssl_ca=/ca.pem&ssl_check_hostname=false"],
+)  # fmt: skip
+def test_options_of_tls_that_the_driver_reads_stay(env, options):
+    """The other side of the edge."""
+    assert options in env(DATABASE_URL=f"mysql://u@h/d?{options}").database_url
+
+
+@pytest.mark.parametrize(
     ("name", "url"),
     [
         ("DATABASE_URL", "postgresql://u@h/d?password=3f9a1c77e2"),

@@ -1,6 +1,6 @@
-"""Connections with TLS to PostgreSQL, in a process of a hub: what each answered or raised.
+"""Connections with TLS to a database, in a process of a hub: what each answered or raised.
 
-    python -m tests.db.postgres_tls MODE '{"name": "DATABASE_URL", …}'
+    python -m tests.db.tls_answers MODE '{"name": "DATABASE_URL", …}'
 
 The module patches the hub, so it is imported first. It writes JSON to standard output.
 """
@@ -21,10 +21,15 @@ import sqlalchemy as sa
 
 from core.runtime.hub import active_hub
 from core.runtime.setting_urls import checked_database_url
-from repository.connections import engine_options
+from repository.connections import engine_options, read_results_quickly
 from repository.hosts import use_hosts
 
 BIG = 5_000_000
+PROTOCOLS = {
+    "postgresql": "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+    "mysql": "SELECT variable_value FROM information_schema.session_status "
+    "WHERE variable_name = 'ssl_version'",
+}
 
 
 def answer_of(url: str) -> dict[str, Any]:
@@ -32,7 +37,8 @@ def answer_of(url: str) -> dict[str, Any]:
     checked = checked_database_url(url)
     engine = sa.create_engine(checked, **engine_options(checked, green=False))
     use_hosts(engine)
-    protocol = sa.text("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    read_results_quickly(engine)
+    protocol = sa.text(PROTOCOLS[engine.dialect.name])
     big = sa.text("SELECT repeat('x', :length)")
     try:
         with engine.connect() as connection:
