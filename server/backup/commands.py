@@ -23,6 +23,7 @@ from repository.hosts import writable_address
 from server import schema
 from server.backup.checks import check_copy, check_file, drop_leftovers, restored_copy
 from server.backup.engines import tools_of
+from server.backup.folder_locks import backup_folder
 from server.backup.manifest import (
     BackupError,
     Manifest,
@@ -58,16 +59,19 @@ def backup(folder: Path | None) -> None:
         if revision is None:
             raise BackupError("The database is empty: there is nothing to back up.")
         name = f"balcao-{now():%Y%m%dT%H%M%S.%fZ}.{tools.suffix}"
-        with new_private_file(folder / name) as temporary:
-            sums = tools.dump(url, temporary)
-            size, digest = temporary.stat().st_size, sha256_of(temporary)
-        if schema.revision_of_database() != revision:
-            raise BackupError("The database was migrated meanwhile: run the backup again.")
-        manifest = Manifest(
-            file=name, engine=engine, created_at=rfc3339(now()), version=VERSION,
-            revision=read_revision(), schema=revision, bytes=size, sha256=digest, tables=sums,
-        )  # fmt: skip
-        path = write_manifest(folder, manifest)
+        with backup_folder(folder) as place:
+            for leftover in place.deleted:
+                click.echo(f"Deleted {leftover}, which a killed backup has left.", err=True)
+            with new_private_file(folder / name) as temporary:
+                sums = tools.dump(url, temporary, place.lock)
+                size, digest = temporary.stat().st_size, sha256_of(temporary)
+            if schema.revision_of_database() != revision:
+                raise BackupError("The database was migrated meanwhile: run the backup again.")
+            manifest = Manifest(
+                file=name, engine=engine, created_at=rfc3339(now()), version=VERSION,
+                revision=read_revision(), schema=revision, bytes=size, sha256=digest, tables=sums,
+            )  # fmt: skip
+            path = write_manifest(folder, manifest)
     rows = sum(table["rows"] for table in sums.values())
     click.echo(f"{path}\n{rows} rows, {size} bytes. Try it: flask restore --check {path}")
 

@@ -28,8 +28,11 @@ class EngineTools(Protocol):
 
     suffix: str
 
-    def dump(self, url: str, path: Path) -> TableSums:
-        """Write the database into this empty file; return what exactly its rows add up to."""
+    def dump(self, url: str, path: Path, lock: int) -> TableSums:
+        """Write the database into this empty file; return what exactly its rows add up to.
+
+        `lock` is the descriptor that a tool inherits which opens the file itself.
+        """
 
     def restore(self, path: Path, url: str) -> None:
         """Replace all tables by those of a backup, once everything that it takes is there."""
@@ -40,7 +43,7 @@ class SQLiteTools:
 
     suffix = "sqlite3"
 
-    def dump(self, url: str, path: Path) -> TableSums:
+    def dump(self, url: str, path: Path, lock: int) -> TableSums:  # noqa: ARG002
         """Copy all pages in one step, beside writers."""
         source = backups.sqlite_file(url)
         if not source.exists():
@@ -65,7 +68,7 @@ class MySQLTools:
 
     suffix = "sql.gz"
 
-    def dump(self, url: str, path: Path) -> TableSums:
+    def dump(self, url: str, path: Path, lock: int) -> TableSums:  # noqa: ARG002
         """Read one snapshot; count the script while it is written."""
         is_mariadb = "MariaDB" in backups.server_version(url)
         names = ("mariadb-dump", "mysqldump") if is_mariadb else ("mysqldump", "mariadb-dump")
@@ -108,7 +111,7 @@ class PostgresTools:
 
     suffix = "dump"
 
-    def dump(self, url: str, path: Path) -> TableSums:
+    def dump(self, url: str, path: Path, lock: int) -> TableSums:
         """Dump the snapshot that our own transaction counts."""
         tool = find_tool("pg_dump", package="postgresql-client")
         with (
@@ -119,7 +122,7 @@ class PostgresTools:
                 tool, *arguments, "--format=custom", "--no-owner", "--no-privileges",
                 f"--snapshot={snapshot}", f"--file={path}",
             ]  # fmt: skip
-            run_tool(command, variables)
+            run_tool(command, variables, lock)
             return backups.table_sums(connection)
 
     def restore(self, path: Path, url: str) -> None:

@@ -108,11 +108,14 @@ class Pipes(NamedTuple):
 
 @contextmanager
 def running_tool(
-    command: Sequence[str], variables: Mapping[str, str] | None = None
+    command: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    lock: int | None = None,
 ) -> Iterator[Pipes]:
     """Run a tool and wait for its end; an exception in the block kills it.
 
-    Raises BackupError with the last line of its errors.
+    `lock` is a descriptor that the tool inherits. Raises BackupError with the last line of its
+    errors.
     """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(  # noqa: S603 - the engines' own programs
@@ -121,6 +124,7 @@ def running_tool(
             stdout=subprocess.PIPE,
             stderr=errors,
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **(variables or {})},
+            pass_fds=() if lock is None else (lock,),
         )
         pipes = Pipes(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))
         try:
@@ -141,9 +145,9 @@ def running_tool(
             raise BackupError(f"{Path(command[0]).name} failed: {reason}.")
 
 
-def run_tool(command: Sequence[str], variables: Mapping[str, str]) -> None:
+def run_tool(command: Sequence[str], variables: Mapping[str, str], lock: int | None = None) -> None:
     """Run a tool that reads and writes files. Raises BackupError."""
-    with running_tool(command, variables):
+    with running_tool(command, variables, lock):
         pass
 
 
