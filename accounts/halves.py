@@ -31,7 +31,8 @@ def ensure_test_half(work: Work, merchant: Account) -> Account:
     """The merchant's test half, which is made at its first use; a test half is its own.
 
     It receives by a Pix key of its own, and nobody can sign in to it. Raises LostRace if another
-    transaction makes it meanwhile, Forbidden for another role, and RuntimeError in development.
+    transaction makes it meanwhile, ConcurrentUpdate if the merchant changes at another node of a
+    Galera cluster, Forbidden for another role, and RuntimeError in development.
     """
     if merchant.is_test_half:
         return merchant
@@ -46,6 +47,7 @@ def ensure_test_half(work: Work, merchant: Account) -> Account:
         return half
     # A change of the merchant that is not committed yet would miss the half: wait for it.
     latest = work.accounts.lock(merchant.id) or merchant
+    work.accounts.change_and_restore(merchant.id)
     public_id = new_public_id()
     shared = {name: getattr(latest, name) for name in SHARED_COLUMNS}
     work.accounts.insert(

@@ -12,6 +12,8 @@ from tests.accounts.people import Person
 from tests.support.plugin import SERVERS
 from tests.support.service import close_app, ready_app, settings_for
 
+WAITS_SECONDS = 0.5
+
 
 @pytest.fixture(params=SERVERS)
 def app(request, fresh_database, tmp_path, clock):
@@ -23,16 +25,25 @@ def app(request, fresh_database, tmp_path, clock):
     close_app(app)
 
 
+def disable_alice(app):
+    """Shut the merchant out, in a unit of work."""
+    with app.app_context():
+        in_unit_of_work(lambda work: service.disable(work, work.accounts.by_login("alice")))
+
+
+def halves_of_alice(app):
+    """The merchant, and its test half or None."""
+    with app.app_context(), reading() as work:
+        merchant = work.accounts.by_login("alice")
+        return merchant, work.accounts.find_test_half(merchant.id)
+
+
 def test_a_half_that_is_made_while_its_merchant_is_disabled_is_disabled(app):
     """Its keys would otherwise work for a merchant that is shut out."""
 
-    def disable():
-        with app.app_context():
-            in_unit_of_work(lambda work: service.disable(work, work.accounts.by_login("alice")))
-
     def make(work):
         merchant = work.accounts.by_login("alice")
-        thread = threading.Thread(target=disable)
+        thread = threading.Thread(target=disable_alice, args=(app,))
         thread.start()
         thread.join(30)
         assert not thread.is_alive()
@@ -40,9 +51,42 @@ def test_a_half_that_is_made_while_its_merchant_is_disabled_is_disabled(app):
 
     with app.app_context():
         in_unit_of_work(make)
-        with reading() as work:
-            merchant = work.accounts.by_login("alice")
-            half = work.accounts.find_test_half(merchant.id)
+    merchant, half = halves_of_alice(app)
     assert merchant.disabled_at is not None
     assert half is not None
     assert half.disabled_at == merchant.disabled_at
+
+
+def change_name(app):
+    """Give the shop another name, in a unit of work."""
+    with app.app_context():
+        in_unit_of_work(
+            lambda work: work.accounts.change(
+                work.accounts.by_login("alice").id, {"name": "Outra loja"}
+            )
+        )
+
+
+@pytest.mark.parametrize("change", [disable_alice, change_name])
+def test_a_merchant_that_changes_before_its_half_is_committed_changes_both(app, change):
+    """PostgreSQL's UPDATE waited for the merchant's row, and did not see the half's.
+
+    Its snapshot was that of the moment before the wait.
+    """
+    thread = threading.Thread(target=change, args=(app,))
+
+    def make(work):
+        halves.ensure_test_half(work, work.accounts.by_login("alice"))
+        thread.start()
+        thread.join(WAITS_SECONDS)
+        assert thread.is_alive(), "it waits for this transaction"
+
+    with app.app_context():
+        in_unit_of_work(make)
+    thread.join(30)
+    assert not thread.is_alive()
+    merchant, half = halves_of_alice(app)
+    assert half is not None
+    assert (half.disabled_at, half.name) == (merchant.disabled_at, merchant.name)
+    assert (merchant.disabled_at is not None) is (change is disable_alice)
+    assert (merchant.name == "Outra loja") is (change is change_name)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from accounts import halves, service
 from blueprints.pix_api.cobr_bodies import CobRBody
 from core.errors import BalcaoError, NotRefundable, RefundExceedsPayment
 from core.receipt_errors import TooManyTills
@@ -40,6 +41,7 @@ from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.feed import Feed
 from repository.mysql_connections import quick_connection
+from tests.accounts.people import Person
 from tests.db import (
     test_batch_races,
     test_charge_races,
@@ -241,6 +243,44 @@ def end_recurrence(id_rec: str, work: Work) -> None:
     record = work.recurrences.find(work.accounts.by_login("demo").id, id_rec)
     assert record is not None
     recurrences.cancel(work, record)
+
+
+@pytest.fixture
+def in_production(cluster: GaleraCluster, tmp_path, clock: FrozenClock) -> Iterator[Processes]:
+    """One app for each node, where merchants have test halves."""
+    changes = {"app_env": "production", "sign_up": "open", "public_url": "https://shop.example"}
+    apps = [
+        ready_app(settings_for(cluster.url(place), tmp_path / str(place), **changes), clock)
+        for place in range(NODES)
+    ]
+    yield Processes(apps, clock, Tables(cluster.latest(0)))
+    for app in apps:
+        close_app(app)
+
+
+def test_a_test_half_is_disabled_with_its_merchant_at_another_node(in_production):
+    """The half's keys worked on, for a merchant that was shut out.
+
+    Neither the lock of the merchant's row nor the half's foreign key to it holds at another node.
+    """
+    for number in range(SKEW_ROUNDS):
+        login = f"alice-{number}"
+        Person(in_production.app(), login).sign_up()
+
+        def make(work: Work, login: str = login) -> None:
+            halves.ensure_test_half(work, work.accounts.by_login(login))
+
+        def disable(work: Work, login: str = login) -> bool:
+            return service.disable(work, work.accounts.by_login(login))
+
+        assert before_any_commit(in_production, make, disable) == [None, True]
+        with in_production.app().app_context(), reading() as work:
+            merchant = work.accounts.by_login(login)
+            half = work.accounts.find_test_half(merchant.id)
+        assert half is not None
+        assert merchant.disabled_at is not None
+        assert half.disabled_at == merchant.disabled_at
+        assert (merchant.grace_seconds, half.grace_seconds) == (0, 0)
 
 
 def test_a_bound_that_counts_is_passed_by_one_for_each_node_at_most(processes):
