@@ -116,7 +116,7 @@ def test_a_payer_cannot_refuse_what_the_bank_has_refused(calls, processes):
     with processes.app().app_context():
         in_unit_of_work(refuse)
     answer = tell_decision(processes.bank(1), rec, "refused", request=request)
-    assert (answer.status_code, answer.json["code"]) == (409, "request-ended")
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "request-ended")
     assert states(calls[3], rec, request)[0] == ["CRIADA", "REJEITADA"]
 
 
