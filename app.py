@@ -21,7 +21,8 @@ if __name__ == "__main__":
     async_mode.patch(async_mode.configured_mode())
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,23 @@ log = structlog.get_logger()
 ROOT = Path(__file__).resolve().parent
 
 
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Let a wrong setting end a command with one sentence, as it ends the service."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise click.ClickException(str(error)) from None
+
+
+@_one_sentence()
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
-    """Build the service, without jobs and without a listening socket."""
+    """Build the service, without jobs and without a listening socket.
+
+    Raises ConfigurationError; within a command ClickException.
+    """
     refuse_flask_run()
     # Commands and tests run unpatched, whatever ASYNC_MODE says.
     settings = (settings or Settings.load()).model_copy(update={"async_mode": active_hub()})

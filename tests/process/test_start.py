@@ -138,6 +138,20 @@ def test_a_command_adds_no_numbers_to_those_of_the_service(tmp_path):
     assert not folder.exists()
 
 
+def test_a_wrong_setting_ends_a_command_with_one_sentence(tmp_path):
+    """`flask doctor` is what somebody runs whose service does not start; it had a traceback."""
+    service = ServiceProcess(tmp_path / "instance", PORT=99_999)
+    run = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "doctor"], cwd=ROOT,
+        env=service.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.startswith("Error: ")
+    assert run.stderr.count("\n") == 1
+    assert "PORT should be less than or equal to 65535" in run.stderr
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_port_that_is_taken_is_named(tmp_path, mode):
     """The commonest failure of a second start."""
