@@ -164,7 +164,7 @@ def play_month(work: Work, merchant: Account, seed: int, location_base: str) -> 
         work.now = at
         do(work)
     work.now = end
-    work.flush_inserts()
+    work.flush_deferred()
     ids = [event.id for event in work.recorded_events]
     for first in range(0, len(ids), 500):
         work.events.mark_announced(ids[first : first + 500])

@@ -75,7 +75,7 @@ def open_payment(
         new_answer = waiting_answer(payment) if waits else None
         answer = keyed.store(work, merchant.id, new_answer or answer_of(payment, work.now))
         if also is not None:
-            work.flush_inserts()
+            work.flush_deferred()
             also(work, payment)
         return answer
 

@@ -92,7 +92,7 @@ def create(
 ) -> Payment:
     """Insert a pending payment with its BR Code and its first event.
 
-    With `deferred` the payment has no row id before the COMMIT (`Work.flush_inserts`). Raises
+    With `deferred` the payment has no row id before the COMMIT (`Work.flush_deferred`). Raises
     LostRace if the order already has a live payment (see `explain_live_order`), with `deferred`
     at the COMMIT, and PixKeyMissing if the merchant cannot receive yet.
     """

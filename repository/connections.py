@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
 from repository.mysql_connections import QuickConnection, quick_connection
-from repository.statements import COMPILED, flush_inserts
+from repository.statements import COMPILED, flush_deferred
 
 SQLITE_BUSY_SECONDS = 5
 POOL_SIZE = 25
@@ -124,15 +124,15 @@ def read_results_quickly(engine: Engine) -> None:
 
 
 def flush_before_statements(engine: Engine) -> None:
-    """Send deferred INSERTs before a statement that names their table, because it may need them."""
+    """Send deferred statements before one that names their table, because it may need them."""
     if engine.dialect.driver != "pymysql":
         return
 
     @event.listens_for(engine, "before_cursor_execute")
-    def _insert(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+    def _flush(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
         driver = quick_connection(connection.connection)
         if driver is not None and driver.has_deferred_for(statement):
-            flush_inserts(connection)
+            flush_deferred(connection)
 
 
 def find_dead_connections(engine: Engine) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from core.runtime.database_hosts import HOSTS, FirstWritable, hosts_in
 from repository.driver_errors import is_wrong_host
-from repository.mysql_connections import QuickConnection
+from repository.mysql_connections import ONE_ROW_GUARD, OUT_OF_RANGE, QuickConnection
 
 CAUSAL_READS = 3
 """The value of Galera's `wsrep_sync_wait`: 1 for reads and 2 for updates and deletes."""
@@ -77,10 +77,11 @@ def read_after_write(engine: Engine) -> None:
 
 
 def allow_deferring(engine: Engine) -> None:
-    """Let INSERTs be deferred on a MySQL or MariaDB that no other server writes to.
+    """Let statements be deferred on a MySQL or MariaDB that no other server writes to.
 
     A conflict with another node may undo the first statements of a command in Galera without an
     error; the others would be committed alone. Of other clusters and forks nobody has tried it.
+    UPDATEs are deferred if the server refuses what the guard behind them refuses.
     """
 
     @event.listens_for(engine, "connect")
@@ -92,12 +93,24 @@ def allow_deferring(engine: Engine) -> None:
             connection.may_defer = not _variable(connection, "wsrep_on")
         elif not any(fork in version for fork in _FORKS):
             connection.may_defer = not _variable(connection, "group_replication_group_name")
+        connection.may_defer_changes = connection.may_defer and _has_guard(connection)
 
 
 def _version(connection: Any) -> str:
     """The version that a server names; empty for one that is not like MySQL."""
     version = getattr(connection, "get_server_info", None)
     return "" if version is None else str(version())
+
+
+def _has_guard(connection: Any) -> bool:
+    """Whether the server refuses the guard behind a statement that changed no row."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        try:
+            cursor.execute(ONE_ROW_GUARD)
+        except pymysql.Error as error:
+            return error.args[:1] == (OUT_OF_RANGE,)
+    return False
 
 
 def _variable(connection: Any, name: str) -> Any:

@@ -42,6 +42,7 @@ class Payments:
         """Use the connection of the unit of work; `merchant` finds the account with a row id."""
         self._unit = unit
         self._merchant = merchant
+        self._locked: Payment | None = None
 
     def by_txid(self, txid: str) -> Payment:
         """The payment with its merchant. Raises PaymentNotFound."""
@@ -146,7 +147,7 @@ class Payments:
         if row is None:
             return None, timedelta(0), True
         *values, seconds, has_receipt = row
-        payment = _payment_of(zip(_ATTRIBUTES, values, strict=True))
+        self._locked = payment = _payment_of(zip(_ATTRIBUTES, values, strict=True))
         may_be_repeated = bool(has_receipt) or payment.status != PaymentStatus.PENDING
         return payment, timedelta(seconds=seconds or 0), may_be_repeated
 
@@ -171,14 +172,19 @@ class Payments:
     ) -> bool:
         """Update the payment if nobody changed it since it was read; False otherwise.
 
-        On success the given object has the new values as well.
+        On success the given object has the new values as well. The COMMIT may update the payment
+        that was locked last; if that matches no row, it stores nothing and raises ConcurrentUpdate.
         """
+        statement, connection = _change(tuple(from_statuses)), self._unit.connection
         row = {"row": payment.id, "as_read": payment.sequence, **values}
-        if _change(tuple(from_statuses)).change(self._unit.connection, row) != 1:
-            return False
-        for name, value in values.items():
-            set_committed_value(payment, name, value)
-        return True
+        if payment is not self._locked:
+            is_first = statement.change(connection, row) == 1
+        else:
+            is_first = payment.status in from_statuses and statement.defer_change(connection, row)
+        if is_first:
+            for name, value in values.items():
+                set_committed_value(payment, name, value)
+        return is_first
 
     def live_of_order(self, merchant_id: int, order_id: str) -> Payment | None:
         """The order's pending or confirmed payment, if it has one."""

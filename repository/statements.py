@@ -23,7 +23,7 @@ from sqlalchemy import (
     exc,
 )
 
-from repository.mysql_connections import quick_connection
+from repository.mysql_connections import QuickCursor, quick_connection
 
 Statement = Select[Any] | Insert | Update
 Processor = Callable[[Any], Any] | None
@@ -150,7 +150,7 @@ class QuickStatement:
         parameters = compiled.parameters(values)
         cursor = None
         try:
-            cursor = pooled.cursor()
+            cursor = _cursor(pooled)
             cursor.execute(compiled.text, parameters)
             row = cursor.fetchone()
             cursor.close()
@@ -170,6 +170,20 @@ class QuickStatement:
         if compiled is None:
             return int(connection.execute(self.statement, values).rowcount)
         return int(_send(connection, compiled, values, lambda cursor: cursor.rowcount))
+
+    def defer_change(self, connection: Connection, values: Mapping[str, Any]) -> bool:
+        """Let the COMMIT send an UPDATE of one row; returns False if it was sent and matched none.
+
+        Where it is deferred and matches none, the COMMIT stores nothing and raises OperationalError
+        (`driver_errors.is_conflict`). A MySQL or MariaDB alone defers it, as for `defer_insert`.
+        """
+        compiled = self._compiled(connection, values)
+        driver = quick_connection(connection.connection)
+        if compiled is None or driver is None or not driver.may_defer_changes:
+            return self.change(connection, values) == 1
+        text, parameters = _call_listeners(connection, compiled, values, None)
+        driver.defer_change(text, parameters, cast(Table, cast(Update, self.statement).table).name)
+        return True
 
     def insert(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Send an INSERT of one row; returns its key, or the first column of its key."""
@@ -214,12 +228,12 @@ class QuickStatement:
         return compiled
 
 
-def flush_inserts(connection: Connection) -> None:
-    """Send the deferred INSERTs now. Raises what `Connection.execute` raises."""
+def flush_deferred(connection: Connection) -> None:
+    """Send the deferred statements now. Raises what `Connection.execute` raises."""
     driver = quick_connection(connection.connection)
     if driver is not None:
         try:
-            driver.flush_inserts()
+            driver.flush_deferred()
         except BaseException as error:
             _raise(connection, error, "", None, None)
 
@@ -234,7 +248,7 @@ def _send(
 
     Raises what `Connection.execute` raises.
     """
-    cursor = connection.connection.cursor()
+    cursor = _cursor(connection.connection)
     text, parameters = _call_listeners(connection, compiled, values, cursor)
     try:
         cursor.execute(text, parameters)
@@ -243,6 +257,12 @@ def _send(
         _raise(connection, error, text, parameters, cursor)
     cursor.close()
     return result
+
+
+def _cursor(pooled: PoolProxiedConnection) -> Any:
+    """A cursor for one statement."""
+    driver = quick_connection(pooled)
+    return pooled.cursor() if driver is None else QuickCursor(driver)
 
 
 def _call_listeners(

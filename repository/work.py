@@ -38,7 +38,7 @@ from repository.robot_payments import RobotPayments
 from repository.sign_ins import SignIns
 from repository.signals import Signals
 from repository.signing_keys import SigningKeys
-from repository.statements import flush_inserts
+from repository.statements import flush_deferred
 from repository.tills import Tills
 
 
@@ -224,9 +224,9 @@ class Work:
         """
         self.events.insert(event_, self.recorded_events.append, payment)
 
-    def flush_inserts(self) -> None:
+    def flush_deferred(self) -> None:
         """Store what waits for the COMMIT, for a caller that needs an id before."""
-        flush_inserts(self.connection)
+        flush_deferred(self.connection)
 
     def record_many(self, events: list[StoredEvent]) -> None:
         """Store the same kind of event for several payments at once."""
