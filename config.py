@@ -27,6 +27,7 @@ from core.runtime import (
 )
 from core.runtime.bank_peer import BankPeer
 from core.runtime.parts import EXTENSION, Parts
+from core.runtime.proxies import behind
 from core.runtime.setting_rules import ConfigurationError
 from core.runtime.text_files import UnreadableFile, read_env_file
 from core.signing import signatures
@@ -323,7 +324,7 @@ def _refuse_weak_secrets(settings: Settings) -> None:
 
 def current_parts() -> Parts:
     """The parts of the app that serves this request, or whose context is pushed."""
-    return parts_of(current_app)
+    return parts_of(behind(current_app))
 
 
 def parts_of(app: Flask) -> Parts:
@@ -334,5 +335,5 @@ def parts_of(app: Flask) -> Parts:
 
 def current_settings() -> Settings:
     """The settings of the app that serves this request, or whose context is pushed."""
-    settings: Settings = current_app.config["BALCAO"]
+    settings: Settings = behind(current_app).config["BALCAO"]
     return settings

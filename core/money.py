@@ -33,6 +33,8 @@ def centavos_from(value: object) -> int:
         raise InvalidMoney("must be a number of reais or a string holding one, as 54.90")
     if isinstance(value, int) and abs(value) > CENTAVOS_MAX:
         raise InvalidMoney("must be at most 9999999999.99")
+    if isinstance(value, int) and 0 < value <= CENTAVOS_MAX // 100:
+        return value * 100
     text = str(value)
     if len(text) > _TEXT_MAX or not _NUMERAL.fullmatch(text):
         raise InvalidMoney("must be a number of reais with at most two decimals, as 54.90")

@@ -9,6 +9,7 @@ import structlog
 from flask import request
 
 from config import current_parts, current_settings
+from core.runtime.proxies import behind
 from core.signing import signatures
 from repository.database import now
 
@@ -40,11 +41,12 @@ def verify() -> signatures.VerifiedMessage:
 def _verify_any(moment: datetime) -> signatures.VerifiedMessage:
     """The proof by the secrets of one bank: no two banks have a secret in common."""
     live, *others = current_settings().banks
-    data = request.get_data()
+    incoming = behind(request)
+    data, headers = incoming.get_data(), incoming.headers
     try:
-        return signatures.verify(live.secrets, request.headers, data, moment)
+        return signatures.verify(live.secrets, headers, data, moment)
     except signatures.SignatureMismatch:
         if not others:
             raise
-    signed = signatures.verify(others[0].secrets, request.headers, data, moment)
+    signed = signatures.verify(others[0].secrets, headers, data, moment)
     return replace(signed, is_test=True)

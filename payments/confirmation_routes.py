@@ -65,7 +65,7 @@ def _parse(signed: signatures.VerifiedMessage) -> Confirmation:
         confirmation.paid_at = None
     if confirmation.end_to_end_id is None:
         confirmation.end_to_end_id = bank_fields.transfer_id(signed.message_id)
-    unused = bank_fields.unused_fields(members, confirmation.model_dump())
+    unused = bank_fields.unused_fields(members, vars(confirmation))
     if unused:
         log.debug("bank.fields_unused", payment=confirmation.bank_payment_id, fields=unused)
     return confirmation

@@ -210,15 +210,15 @@ def confirm(
         payment = None  # Only its own bank can say that it is paid, see `payments.at_bank`.
     elif payment is not None and not may_touch(payment.merchant_id, is_test=signed.is_test):
         payment = None
-    not_found = PaymentNotFound(f"There is no payment {txid}.")
     earlier_receipt = (
         work.receipts.find_by_end_to_end_id(end_to_end_id) if may_be_repeated else None
     )
     if earlier_receipt is not None:
         if is_behind_wall(earlier_receipt, signed):
-            return ConfirmationResult(None, refusal=not_found)
+            return ConfirmationResult(None, refusal=_no_payment(txid))
         return first_result(earlier_receipt, confirmation, payment)
     if payment is None:
+        not_found = _no_payment(txid)
         work.receipts.insert(receipt_row(work, confirmation, signed, None, not_found))
         return ConfirmationResult(None, refusal=not_found)
     try:
@@ -241,6 +241,10 @@ def confirm(
     work.receipts.defer_insert(receipt_row(work, confirmation, signed, payment, None))
     mail_merchant(work, payment, confirmation.payer.name if confirmation.payer else None)
     return ConfirmationResult(payment)
+
+
+def _no_payment(txid: str) -> PaymentNotFound:
+    return PaymentNotFound(f"There is no payment {txid}.")
 
 
 def is_behind_wall(receipt: Receipt, signed: VerifiedMessage) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from core.json_text import load_tolerant_json
 
 NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX, KEY_MAX = 140, 128, 64, 77
@@ -21,7 +23,7 @@ _YEAR_MIN = 1970
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*", re.ASCII)
 _REFERENCE = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
-_CLOSE_TO_OFFSET = re.compile(r"\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)", re.ASCII)
+_OFFSET = re.compile(r"\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)\Z", re.ASCII)
 _WHOLE_DOCUMENT = re.compile(r"[0-9]{11}|[0-9A-Z]{12}[0-9]{2}", re.ASCII)
 _MASKED_DOCUMENT = re.compile(r"[0-9*./\-]{1,14}", re.ASCII)
 _PUNCTUATION = re.compile(r"[\s./\-]")
@@ -41,6 +43,8 @@ def parse_bank_json(data: bytes) -> Any:
 
 def storable(text: str) -> str:
     """The text without NUL characters and lone surrogates, and without spaces around it."""
+    if text.isascii() and "\0" not in text:  # nearly all texts
+        return text.strip()
     return text.translate(_WITHOUT_JSON).encode("utf-8", "ignore").decode().strip()
 
 
@@ -80,7 +84,7 @@ def bank_instant(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     text = storable(value).upper()
-    if match := re.search(_CLOSE_TO_OFFSET.pattern + r"\Z", text, re.ASCII):
+    if match := _OFFSET.search(text):
         offset = "Z" if match[1] in ("UTC", "GMT") else match[1]
         text = text[: match.start()] + offset
     try:
@@ -133,8 +137,9 @@ def unused_fields(sent: Mapping[str, Any], read: Mapping[str, Any]) -> list[str]
     names = []
     for name, value in sent.items():
         understood = read.get(name)
-        if isinstance(value, dict) and isinstance(understood, Mapping):
-            names += [f"{name}.{inner}" for inner in unused_fields(value, understood)]
+        inner = vars(understood) if isinstance(understood, BaseModel) else understood
+        if isinstance(value, dict) and isinstance(inner, Mapping):
+            names += [f"{name}.{one}" for one in unused_fields(value, inner)]
         elif value is not None and understood is None:
             names.append(name[:_NAME_LOGGED_MAX])
     return names[:_NAMES_LOGGED_MAX]

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, exc
 from config import Settings, current_parts
 from core.clock import Clock
 from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable
+from core.runtime.proxies import behind
 from db_models.base import db
 from repository.connections import (
     CALLERS_CHANGED,
@@ -119,9 +120,10 @@ def unit_of_work() -> Iterator[Work]:
     Raises DatabaseUnavailable if the database is away, ConcurrentUpdate after a deadlock and
     LostRace after a violated unique constraint. A unit of work inside another raises RuntimeError.
     """
-    if g.get("in_unit_of_work"):
+    context = behind(g)
+    if context.get("in_unit_of_work"):
         raise RuntimeError("a unit of work is already open")
-    g.in_unit_of_work = True
+    context.in_unit_of_work = True
     ledger_ = ledger()
     changes_callers = False
     try:
@@ -138,7 +140,7 @@ def unit_of_work() -> Iterator[Work]:
         if work.recorded_events:  # an empty transaction commits on a full disk as well
             ledger_.written_at = work.now
     finally:
-        g.in_unit_of_work = False
+        context.in_unit_of_work = False
         if changes_callers:  # also after an error: a COMMIT without an answer may have been done
             ledger_.callers.change()
     _call_listeners(work.recorded_events)
@@ -224,12 +226,13 @@ def open_work() -> Work | None:
 @contextmanager
 def _open(work: Work) -> Iterator[None]:
     """Let `open_work` find it."""
-    outer = g.get("open_work")
-    g.open_work = work
+    context = behind(g)
+    outer = context.get("open_work")
+    context.open_work = work
     try:
         yield
     finally:
-        g.open_work = outer
+        context.open_work = outer
 
 
 def _give_back(connection: Connection) -> None:

@@ -297,7 +297,9 @@ class QuickConnection(_Connection):
 
 def _literal_of(instant: datetime, _encoders: object) -> str:
     """As PyMySQL writes it, with less work; it writes no offset."""
-    return f"'{instant.replace(tzinfo=None).isoformat(' ')}'"
+    if instant.tzinfo is not None:
+        instant = instant.replace(tzinfo=None)
+    return f"'{instant.isoformat(' ')}'"
 
 
 def _datetime_of(text: str) -> Any:

@@ -177,14 +177,16 @@ class Payments:
         """
         statement, connection = _change(tuple(from_statuses)), self._unit.connection
         row = {"row": payment.id, "as_read": payment.sequence, **values}
-        if payment is not self._locked:
-            is_first = statement.change(connection, row) == 1
-        else:
-            is_first = payment.status in from_statuses and statement.defer_change(connection, row)
-        if is_first:
-            for name, value in values.items():
-                set_committed_value(payment, name, value)
-        return is_first
+        if payment is self._locked:
+            if payment.status not in from_statuses or not statement.defer_change(connection, row):
+                return False
+            payment.__dict__.update(values)  # as in `_payment_of`
+            return True
+        if statement.change(connection, row) != 1:
+            return False
+        for name, value in values.items():
+            set_committed_value(payment, name, value)
+        return True
 
     def live_of_order(self, merchant_id: int, order_id: str) -> Payment | None:
         """The order's pending or confirmed payment, if it has one."""

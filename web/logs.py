@@ -13,6 +13,7 @@ import structlog
 from flask import g, has_request_context
 
 from config import Settings
+from core.runtime.proxies import behind
 
 _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
@@ -46,8 +47,8 @@ def _with_request_id(
     _logger: object, _method: str, line: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Add the id of the current request to a line."""
-    if has_request_context() and "request_id" in g:
-        line.setdefault("request_id", g.request_id)
+    if has_request_context() and "request_id" in (context := behind(g)):
+        line.setdefault("request_id", context.request_id)
     return line
 
 

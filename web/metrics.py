@@ -19,6 +19,7 @@ from prometheus_client import (
     values,
 )
 
+from core.runtime.proxies import behind
 from repository.events import StoredEvent
 from web.api_docs import MACHINES
 from web.bank_call_metrics import BankCallMetrics
@@ -104,7 +105,8 @@ class Metrics:
 
     def measure(self, response: Response) -> Response:
         """Observe the request's duration; an `after_request` hook."""
-        rule, method = request.url_rule, request.method
+        incoming = behind(request)
+        rule, method = incoming.url_rule, incoming.method
         ended = time.perf_counter()
         self.observe(
             method if method in METHODS else "(other)",

@@ -15,6 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from config import Settings, current_parts
 from core.runtime.hub import current_greenlet
+from core.runtime.proxies import behind
 from web.bodies import BODY_BYTES_MAX
 from web.problems import RECOVER_PATH
 
@@ -58,27 +59,29 @@ def begin_request() -> None:
 
     Raises RequestEntityTooLarge.
     """
-    g.request_id = request_id_of(request.environ)
-    g.started = time.perf_counter()
-    view = current_app.view_functions.get(request.endpoint or "")
+    context, incoming = behind(g), behind(request)
+    context.request_id = request_id_of(incoming.environ)
+    context.started = time.perf_counter()
+    view = current_app.view_functions.get(incoming.endpoint or "")
     most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
     if most != BODY_BYTES_MAX:
-        request.max_content_length = most
+        incoming.max_content_length = most
         # Werkzeug also counts bytes that it has read but not parsed, even those of a file.
-        request.max_form_memory_size = most
-    if (request.content_length or 0) > most:
+        incoming.max_form_memory_size = most
+    if (incoming.content_length or 0) > most:
         raise RequestEntityTooLarge
 
 
 def log_request(response: Response) -> Response:
     """Log the request and send its id back; an `after_request` hook."""
-    response.headers["X-Request-ID"] = g.get("request_id", "")
-    path, status = request.path, response.status_code
+    context, incoming = behind(g), behind(request)
+    response.headers["X-Request-ID"] = context.get("request_id", "")
+    path, status = incoming.path, response.status_code
     # A page fetches many pictures and files, and probes ask every few seconds.
     if not path.startswith(_QUIET) or status >= 500:
-        more = {"code": g.problem_code} if "problem_code" in g else {}
-        seconds = time.perf_counter() - g.get("started", 0.0)
-        log_answer(request.method, _path_to_log(path), status, seconds, **more)
+        more = {"code": context.problem_code} if "problem_code" in context else {}
+        seconds = time.perf_counter() - context.get("started", 0.0)
+        log_answer(incoming.method, _path_to_log(path), status, seconds, **more)
     return response
 
 

@@ -1,4 +1,4 @@
-"""Tricks of commands to MySQL and MariaDB: what is sent together, and the driver's work."""
+"""Tricks of commands to MySQL and MariaDB, what is sent together and the driver's work; proxies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from pymysql import converters
 from pymysql.cursors import Cursor
 from sqlalchemy import Connection
 
+import config
+from accounts import renewal
 from benchmarks.tricks.trick import Trick, instead
-from repository import mysql_connections, statements
+from payments import bank_signature
+from repository import database, mysql_connections, statements
 from repository.mysql_connections import QuickConnection
 from repository.statements import QuickStatement
+from web import logs, metrics, requests
 
 
 def _change_at_once(
@@ -30,10 +34,16 @@ def _fill_by_cursor(self: QuickConnection, text: str, values: Mapping[str, Any])
         return cursor.mogrify(text, values)
 
 
+def _through_proxy(proxy: Any) -> Any:
+    return proxy
+
+
 def _read_each(self: Any, keys: list[int], most: int) -> None:
     while len(keys) < most:
         keys.append(int(self._read_ok_packet().insert_id))
 
+
+_USERS_OF_PROXIES = (config, bank_signature, database, logs, metrics, renewal, requests)
 
 TRICKS = [
     Trick(
@@ -70,5 +80,11 @@ TRICKS = [
         ("confirm", "create"),
         instead((mysql_connections, "_literal_of", converters.escape_datetime)),
         is_built_in=True,
+    ),
+    Trick(
+        "the object behind a proxy looked up once",
+        "core/runtime/proxies.py behind",
+        ("confirm", "create", "page as JSON"),
+        instead(*((module, "behind", _through_proxy) for module in _USERS_OF_PROXIES)),
     ),
 ]

@@ -11,12 +11,19 @@ from pymysql import converters
 from repository.mysql_connections import _datetime_of, _keys_in, _literal_of
 
 KEYS = [0, 1, 250, 251, 252, 65_535, 65_536, 2**24 - 1, 2**24, 2**63 - 1]
+
+
+def utc(*parts):
+    """A time as the driver gets it, without an offset."""
+    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)
+
+
 TIMES = [
-    datetime(2026, 11, 30, 20, 1, 2, 3),
-    datetime(2026, 11, 30),
-    datetime(2026, 1, 2, 3, 4, 5, 600_000),
-    datetime(1, 1, 1),
-    datetime(9999, 12, 31, 23, 59, 59, 999_999),
+    utc(2026, 11, 30, 20, 1, 2, 3),
+    utc(2026, 11, 30),
+    utc(2026, 1, 2, 3, 4, 5, 600_000),
+    utc(1, 1, 1),
+    utc(9999, 12, 31, 23, 59, 59, 999_999),
 ]
 
 
