@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import CLIENT, COMMAND, CR, ER, FIELD_TYPE
@@ -195,7 +195,9 @@ class QuickConnection(_Connection):
     def fill(self, text: str, values: Mapping[str, Any]) -> str:
         """The statement with these values, as a cursor sends it."""
         escape = self.escape
-        return text % {name: escape(value) for name, value in values.items()}
+        return text % {
+            name: _plain_literal(value) or escape(value) for name, value in values.items()
+        }
 
     def defer_insert(
         self, text: str, values: Mapping[str, Any], table: str, on_stored: Callable[[int], object]
@@ -293,6 +295,17 @@ class QuickConnection(_Connection):
         if result.server_status is not None:
             self.server_status = result.server_status
         return int(result.affected_rows or 0)
+
+
+def _plain_literal(value: object) -> str | None:
+    """The literal of a value in which nothing needs an escape, or None; as PyMySQL writes it."""
+    kind = type(value)
+    if kind is str:
+        text = cast(str, value)
+        return f"'{text}'" if text.isascii() and text.isalnum() else None
+    if value is None:
+        return "NULL"
+    return str(value) if kind is int else None
 
 
 def _literal_of(instant: datetime, _encoders: object) -> str:

@@ -60,7 +60,7 @@ TRICKS = [
         is_distant=True,
     ),
     Trick(
-        "a cursor for one statement",
+        "a cursor for one statement, and literals without an escape",
         "repository/mysql_connections.py QuickCursor",
         ("confirm", "create", "poll, unchanged"),
         instead(

@@ -149,6 +149,7 @@ def test_no_node_gets_a_command_of_several_statements(processes):
             driver = quick_connection(connection.connection)
             assert driver is not None
             assert not driver.may_defer
+            assert not driver.may_defer_changes
 
 
 def batch_calls(app: Any) -> BatchCalls:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from pymysql import converters
 
-from repository.mysql_connections import _datetime_of, _keys_in, _literal_of
+from db_models import EventName, PaymentStatus
+from repository.mysql_connections import (
+    _datetime_of,
+    _keys_in,
+    _literal_of,
+    _plain_literal,
+)
 
 KEYS = [0, 1, 250, 251, 252, 65_535, 65_536, 2**24 - 1, 2**24, 2**63 - 1]
 
@@ -59,6 +66,27 @@ def test_only_whole_answers_are_read_in_their_order_and_no_more_than_are_due():
     assert _keys_in(one + answer(2, 3, first=0xFF), 2, 5) == ([1], len(one))
     assert _keys_in(one + answer(2, 9), 2, 5) == ([1], len(one))
     assert _keys_in(b"", 2, 5) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, -7, 2**63 - 1, "pending", "E00038166202611301200abc", "0", "9"]
+)
+def test_plain_values_are_written_as_pymysql_does(value):
+    """Ids, numbers and statuses are most of what is stored."""
+    assert _plain_literal(value) == converters.escape_item(value, mapping=converters.encoders)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "it's", "a\\b", 'say "x"', "é", "٣", "²", "a b", "%s", "a;b", "a\0", "\n", "\u2028"),
+        *(True, False, 1.5, Decimal("1.50"), b"bytes"),
+        *(PaymentStatus.PENDING, EventName.PAYMENT_CREATED),
+    ],
+)
+def test_all_other_values_are_left_to_pymysql(value):
+    """Only letters and digits of ASCII need no escape for sure."""
+    assert _plain_literal(value) is None
 
 
 @pytest.mark.parametrize("instant", TIMES)
