@@ -20,17 +20,15 @@ from repository.mysql_connections import (
 KEYS = [0, 1, 250, 251, 252, 65_535, 65_536, 2**24 - 1, 2**24, 2**63 - 1]
 
 
-def utc(*parts):
-    """A time as the driver gets it, without an offset."""
-    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)
-
-
 TIMES = [
-    utc(2026, 11, 30, 20, 1, 2, 3),
-    utc(2026, 11, 30),
-    utc(2026, 1, 2, 3, 4, 5, 600_000),
-    utc(1, 1, 1),
-    utc(9999, 12, 31, 23, 59, 59, 999_999),
+    datetime.fromisoformat(text)
+    for text in (
+        "2026-11-30 20:01:02.000003",
+        "2026-11-30 00:00:00",
+        "2026-01-02 03:04:05.600000",
+        "0001-01-01 00:00:00",
+        "9999-12-31 23:59:59.999999",
+    )
 ]
 
 
