@@ -10,21 +10,17 @@ round trip. So is the UPDATE of one row; a guard behind it ends the command if i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymysql.connections import Connection, MySQLResult
-from pymysql.constants import CLIENT, COMMAND, CR, ER, FIELD_TYPE
-from pymysql.converters import convert_datetime
+from pymysql.constants import CLIENT, COMMAND, CR, ER
 from pymysql.err import MySQLError, OperationalError
 
 DESCRIPTIONS_MAX = 500
 _ALIKE_MAX = 8
 _NULL, _TWO_BYTES, _THREE_BYTES = 251, 252, 253
 _HEADER_BYTES = 4
-_OK, _OK_BYTES = 0, 11
-"""The first byte of an answer without rows, and its least size with the header."""
 
 ONE_ROW_GUARD = "SET @balcao_guard = 18446744073709551615 + (ROW_COUNT() <> 1)"
 """Fails with OUT_OF_RANGE unless the statement before it matched one row.
@@ -136,42 +132,6 @@ class DeferredStatement(NamedTuple):
         return (self.text, ONE_ROW_GUARD) if self.is_change else (self.text,)
 
 
-class QuickCursor:
-    """What a single statement needs of a cursor; PyMySQL's own also serves several results."""
-
-    def __init__(self, connection: QuickConnection) -> None:
-        self._connection: Any = connection
-        self._result: Any = None
-
-    @property
-    def rowcount(self) -> int:
-        """How many rows an UPDATE matched."""
-        return int(self._result.affected_rows)
-
-    @property
-    def lastrowid(self) -> int:
-        """The id of the row of an INSERT."""
-        return int(self._result.insert_id)
-
-    def execute(self, text: str, values: Mapping[str, Any]) -> None:
-        """Send a statement; raises the driver's errors."""
-        self._connection.query(self._connection.fill(text, values))
-        self._result = self._connection._result
-
-    def fetchall(self) -> Sequence[tuple[Any, ...]]:
-        """The rows of a SELECT."""
-        rows: Sequence[tuple[Any, ...]] = self._result.rows
-        return rows
-
-    def fetchone(self) -> tuple[Any, ...] | None:
-        """The first row of a SELECT, or None."""
-        rows = self.fetchall()
-        return rows[0] if rows else None
-
-    def close(self) -> None:
-        """Do nothing: the whole result has been read."""
-
-
 class QuickConnection(_Connection):
     """A connection with results of `QuickResult` that sends deferred statements with COMMIT.
 
@@ -188,22 +148,12 @@ class QuickConnection(_Connection):
         self._deferred: list[DeferredStatement] = []
         flags = options.get("client_flag", 0) | CLIENT.MULTI_STATEMENTS
         super().__init__(*args, **{**options, "client_flag": flags})
-        own: Any = self
-        own.encoders = {**own.encoders, datetime: _literal_of}
-        own.decoders = {**own.decoders, FIELD_TYPE.DATETIME: _datetime_of}
-
-    def fill(self, text: str, values: Mapping[str, Any]) -> str:
-        """The statement with these values, as a cursor sends it."""
-        escape = self.escape
-        return text % {
-            name: _plain_literal(value) or escape(value) for name, value in values.items()
-        }
 
     def defer_insert(
         self, text: str, values: Mapping[str, Any], table: str, on_stored: Callable[[int], object]
     ) -> None:
         """Let `commit` send this INSERT; `rollback` forgets it. Errors are raised by `commit`."""
-        self._deferred.append(DeferredStatement(self.fill(text, values), table, on_stored))
+        self._defer(text, values, table, on_stored)
 
     def defer_change(self, text: str, values: Mapping[str, Any], table: str) -> None:
         """Let `commit` send this UPDATE of one row, as `defer_insert` does.
@@ -211,7 +161,18 @@ class QuickConnection(_Connection):
         If it matches no row, `commit` commits nothing and raises OperationalError with the number
         of a record that has changed since it was read (1020).
         """
-        self._deferred.append(DeferredStatement(self.fill(text, values), table, None))
+        self._defer(text, values, table, None)
+
+    def _defer(
+        self,
+        text: str,
+        values: Mapping[str, Any],
+        table: str,
+        on_stored: Callable[[int], object] | None,
+    ) -> None:
+        with self.cursor() as cursor:
+            whole = cursor.mogrify(text, values)
+        self._deferred.append(DeferredStatement(whole, table, on_stored))
 
     def has_deferred_for(self, statement: str) -> bool:
         """Whether this text contains the name of a table with a deferred statement.
@@ -243,7 +204,8 @@ class QuickConnection(_Connection):
         own._execute_command(COMMAND.COM_QUERY, "; ".join(texts))
         keys: list[int] = []
         try:
-            self._read_keys(keys, len(texts))
+            for _ in texts:
+                keys.append(int(own._read_ok_packet().insert_id))
         except MySQLError as error:
             if texts[len(keys)] is ONE_ROW_GUARD and error.args[:1] == (OUT_OF_RANGE,):
                 raise _changed_since() from error
@@ -253,21 +215,6 @@ class QuickConnection(_Connection):
             for key in [next(stored) for _ in one.parts]:
                 if one.on_stored is not None:
                     one.on_stored(key)
-
-    def _read_keys(self, keys: list[int], most: int) -> None:
-        """Read the answers to `most` statements without rows; add the ids of their rows, or 0.
-
-        Raises the error of the first that failed; the server sends no answer after it.
-        """
-        own: Any = self
-        while len(keys) < most:
-            keys.append(int(own._read_ok_packet().insert_id))
-            more = most - len(keys) - 1  # PyMySQL reads the last one, and the server's status in it
-            if more > 0:
-                further, size = _keys_in(_peek(own), own._next_seq_id, more)
-                own._read_bytes(size)
-                own._next_seq_id = (own._next_seq_id + len(further)) % 256
-                keys += further
 
     def rollback(self) -> None:
         """Roll back, and forget the deferred statements."""
@@ -297,32 +244,6 @@ class QuickConnection(_Connection):
         return int(result.affected_rows or 0)
 
 
-def _plain_literal(value: object) -> str | None:
-    """The literal of a value in which nothing needs an escape, or None; as PyMySQL writes it."""
-    kind = type(value)
-    if kind is str:
-        text = cast(str, value)
-        return f"'{text}'" if text.isascii() and text.isalnum() else None
-    if value is None:
-        return "NULL"
-    return str(value) if kind is int else None
-
-
-def _literal_of(instant: datetime, _encoders: object) -> str:
-    """As PyMySQL writes it, with less work; it writes no offset."""
-    if instant.tzinfo is not None:
-        instant = instant.replace(tzinfo=None)
-    return f"'{instant.isoformat(' ')}'"
-
-
-def _datetime_of(text: str) -> Any:
-    """As PyMySQL reads it, with less work: zero dates of MySQL remain text."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return convert_datetime(text)
-
-
 def _changed_since() -> OperationalError:
     """The error for an UPDATE of one row that matched none."""
     return OperationalError(ER.CHECKREAD, "The record has changed since it was read.")
@@ -343,34 +264,6 @@ def _peek(connection: Any) -> bytes:
     except BaseException:
         connection._force_close()
         raise
-
-
-def _keys_in(buffered: bytes, number: int, most: int) -> tuple[list[int], int]:
-    """The ids of rows in the answers without rows that these bytes begin with, and their size.
-
-    Ends before an error, a half packet, and one with another number than the next: PyMySQL reads
-    those. The first packet has this number.
-    """
-    keys: list[int] = []
-    at = 0
-    while len(keys) < most and at + _HEADER_BYTES <= len(buffered):
-        end = at + _HEADER_BYTES + int.from_bytes(buffered[at : at + 3], "little")
-        is_next = buffered[at + 3] == (number + len(keys)) % 256
-        if end > len(buffered) or end - at < _OK_BYTES or not is_next or buffered[at + 4] != _OK:
-            break
-        _, key_at = _integer_at(buffered, at + _HEADER_BYTES + 1)
-        keys.append(_integer_at(buffered, key_at)[0])
-        at = end
-    return keys, at
-
-
-def _integer_at(data: bytes, at: int) -> tuple[int, int]:
-    """The integer of MySQL's variable length at this place, and where it ends."""
-    first = data[at]
-    if first < _NULL:
-        return first, at + 1
-    end = at + 1 + (2 if first == _TWO_BYTES else 3 if first == _THREE_BYTES else 8)
-    return int.from_bytes(data[at + 1 : end], "little"), end
 
 
 def _length_of(buffered: bytes, packets: int) -> int | None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     exc,
 )
 
-from repository.mysql_connections import QuickCursor, quick_connection
+from repository.mysql_connections import quick_connection
 
 Statement = Select[Any] | Insert | Update
 Processor = Callable[[Any], Any] | None
@@ -150,7 +150,7 @@ class QuickStatement:
         parameters = compiled.parameters(values)
         cursor = None
         try:
-            cursor = _cursor(pooled)
+            cursor = pooled.cursor()
             cursor.execute(compiled.text, parameters)
             row = cursor.fetchone()
             cursor.close()
@@ -248,7 +248,7 @@ def _send(
 
     Raises what `Connection.execute` raises.
     """
-    cursor = _cursor(connection.connection)
+    cursor = connection.connection.cursor()
     text, parameters = _call_listeners(connection, compiled, values, cursor)
     try:
         cursor.execute(text, parameters)
@@ -257,12 +257,6 @@ def _send(
         _raise(connection, error, text, parameters, cursor)
     cursor.close()
     return result
-
-
-def _cursor(pooled: PoolProxiedConnection) -> Any:
-    """A cursor for one statement."""
-    driver = quick_connection(pooled)
-    return pooled.cursor() if driver is None else QuickCursor(driver)
 
 
 def _call_listeners(
