@@ -27,11 +27,11 @@ from unittest.mock import patch
 from pymysql.connections import Connection
 
 from benchmarks.in_process import Operation, Service, service
-from benchmarks.tricks import commands, pictures, web
-from benchmarks.tricks import database as data
+from benchmarks.tricks import commands, connections, pictures, reads, statements, web
 from benchmarks.tricks.trick import Trick
 
-TRICKS: list[Trick] = [*web.TRICKS, *data.TRICKS, *commands.TRICKS, *pictures.TRICKS]
+_MODULES = (web, statements, commands, reads, connections, pictures)
+TRICKS: list[Trick] = [trick for module in _MODULES for trick in module.TRICKS]
 DISTANCE_SECONDS = 0.0005
 """The time of a round trip to a database on another machine in the same building."""
 

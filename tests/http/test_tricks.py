@@ -17,13 +17,17 @@ MEASURED_HERE = [trick for trick in TRICKS if "HubYield" not in trick.where]
 NEW_EACH_TIME = ("X-Request-ID", "Set-Cookie", "ETag", "Content-Length", "Location")
 
 
-@pytest.fixture(scope="module")
-def start_service(tmp_path_factory, databases):
+ENGINES = ["sqlite", pytest.param("mysql", marks=pytest.mark.mysql)]
+"""The service defers INSERTs on MariaDB alone, which the benchmark measures by default."""
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def start_service(request, tmp_path_factory, databases):
     """A function that starts a service as the benchmark measures it, on a database of its own."""
 
     @contextmanager
     def start() -> Iterator[Service]:
-        with databases.fresh("sqlite") as url:
+        with databases.fresh(request.param) as url:
             app = ready_app(settings_for(url, tmp_path_factory.mktemp("measured")), SystemClock())
             try:
                 yield Service(app)
