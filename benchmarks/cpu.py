@@ -1,4 +1,4 @@
-"""CPU time of other processes: of one, and of one with its children; and who listens on a port."""
+"""CPU time of a process, of a tree of processes and of the machine; and who listens on a port."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def tree_seconds(pid: int) -> float:
             waited_for = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[13:15]
             seconds += process_seconds(one) + sum(map(int, waited_for)) / _TICKS_PER_SECOND
     return seconds
+
+
+def machine_seconds() -> float:
+    """CPU seconds that all programs and the kernel have used, to the hundredth."""
+    line = Path("/proc/stat").read_text().split("\n", 1)[0]
+    user, nice, system, _idle, _iowait, interrupts, soft_interrupts = map(int, line.split()[1:8])
+    busy = user + nice + system + interrupts + soft_interrupts
+    return busy / _TICKS_PER_SECOND
 
 
 def descendants(pid: int) -> Iterator[int]:

@@ -1,22 +1,33 @@
 """A model of clients, single-threaded processes and a database that share the cores of one machine.
 
-Each client sends, waits for its answer, and sends again. A request passes these stations in order:
-the load generator, a process, the database, its disk, the process, the generator. The generator
-and each process do one thing at a time; the database and its disk do all at once. All that compute
-share the cores evenly.
+Each client sends, waits for its answer, and sends again. A creation passes these stations in order:
+the load generator, a process, the database and the process again for each trip to the database, and
+the generator. The last trip also waits for the database's disk. The generator and each process do
+one thing at a time; the database and its disk do all at once. All that compute share the cores
+evenly.
+
+A process works as eventlet's hub does. It takes all that is ready, works on it in no particular
+order, and looks again. A request needs a connection of the process's pool from before its first
+trip until its last one has come back. SQLAlchemy's pool wakes the request that has waited longest,
+which runs when the hub looks again. If another request has taken the connection by then, the woken
+one waits again, behind all others.
 """
 
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
 from benchmarks.report import median, percentile
 
 GENERATOR, DATABASE, DISK = "generator", "database", "disk"
+TRIPS = 2
+"""Trips of a creation to the database: who has this key, and the rows together with COMMIT."""
 WARM_UP = 0.2
 """The share of requests that is not counted, while the queues fill."""
+_ENDLESS = float("inf")
 _NOTHING = 1e-12
 
 
@@ -41,45 +52,124 @@ class Prediction:
 
 
 @dataclass
-class _Request:
-    process: str
-    sent_at: float = 0.0
-    phases: deque[tuple[str, float]] = field(default_factory=deque)
-    rest: float = 0.0
-    """Of the phase that it is in."""
+class _Phase:
+    station: str
+    rest: float
+    """Seconds that are left of it."""
+    takes_connection: bool = False
+    gives_connection: bool = False
 
 
 @dataclass
-class _Station:
-    """At most `places` requests at once; the others wait in order."""
+class _Request:
+    process: str
+    sent_at: float = 0.0
+    phases: deque[_Phase] = field(default_factory=deque)
 
-    places: float
-    inside: list[_Request] = field(default_factory=list)
-    waiting: deque[_Request] = field(default_factory=deque)
 
+class _Station(ABC):
+    """Where requests are worked on; those `inside` share its cores."""
+
+    def __init__(self) -> None:
+        self.inside: list[_Request] = []
+
+    @abstractmethod
+    def enter(self, request: _Request) -> None:
+        """Let a request come from another station."""
+
+    @abstractmethod
     def admit(self) -> None:
         """Let in as many as have a place."""
-        while self.waiting and len(self.inside) < self.places:
-            self.inside.append(self.waiting.popleft())
+
+    def go_on(self, request: _Request) -> None:
+        """Begin the next phase of a request that has just ended one here."""
+        self.enter(request)
+
+
+class _Queue(_Station):
+    """At most `places` requests at once; the others wait in order."""
+
+    def __init__(self, places: float) -> None:
+        super().__init__()
+        self._places = places
+        self._waiting: deque[_Request] = deque()
+
+    def enter(self, request: _Request) -> None:
+        self._waiting.append(request)
+
+    def admit(self) -> None:
+        while self._waiting and len(self.inside) < self._places:
+            self.inside.append(self._waiting.popleft())
+
+
+class _Hub(_Station):
+    """A process: its hub and its pool of connections."""
+
+    def __init__(self, connections: float, chance: random.Random) -> None:
+        super().__init__()
+        self._free = connections
+        self._chance = chance
+        self._ready: list[_Request] = []
+        """Since the hub looked last."""
+        self._batch: deque[_Request] = deque()
+        self._without_connection: deque[_Request] = deque()
+        self._woken: list[_Request] = []
+
+    def enter(self, request: _Request) -> None:
+        self._ready.append(request)
+
+    def go_on(self, request: _Request) -> None:
+        self._batch.appendleft(request)
+
+    def admit(self) -> None:
+        while not self.inside and (request := self._next()):
+            phase = request.phases[0]
+            if phase.takes_connection:
+                if not self._free:
+                    self._without_connection.append(request)
+                    continue
+                self._free -= 1
+            if phase.gives_connection:
+                self._free += 1
+                if self._without_connection:
+                    self._woken.append(self._without_connection.popleft())
+            self.inside.append(request)
+
+    def _next(self) -> _Request | None:
+        """The hub runs what was woken, and then looks what is ready."""
+        if not self._batch:
+            self._batch.extend(self._woken)
+            self._woken.clear()
+        if not self._batch:
+            self._chance.shuffle(self._ready)
+            self._batch.extend(self._ready)
+            self._ready.clear()
+        return self._batch.popleft() if self._batch else None
 
 
 class Model:
     """A simulation. Times at a station are exponential around their mean."""
 
     def __init__(
-        self, demand: Demand, *, clients: int, processes: int, cores: int, seed: int = 1
+        self,
+        demand: Demand,
+        *,
+        clients: int,
+        processes: int,
+        cores: int,
+        connections: float = _ENDLESS,
+        seed: int = 1,
     ) -> None:
-        """The clients are spread evenly over the processes."""
+        """Spread the clients evenly over the processes; each has so many `connections`."""
         self.clock = 0.0
         self._demand, self._cores = demand, cores
         self._chance = random.Random(seed)
-        endless = float("inf")
         names = [f"process {number}" for number in range(processes)]
-        self._stations = {
-            GENERATOR: _Station(1),
-            DATABASE: _Station(endless),
-            DISK: _Station(endless),
-            **{name: _Station(1) for name in names},
+        self._stations: dict[str, _Station] = {
+            GENERATOR: _Queue(1),
+            DATABASE: _Queue(_ENDLESS),
+            DISK: _Queue(_ENDLESS),
+            **{name: _Hub(connections, self._chance) for name in names},
         }
         self._waits: list[float] = []
         self._ended_at: list[float] = []
@@ -97,23 +187,28 @@ class Model:
 
     def _send(self, request: _Request) -> None:
         """Begin a request of this client."""
-        means = (
-            (GENERATOR, self._demand.generator / 2),
-            (request.process, self._demand.process / 2),
-            (DATABASE, self._demand.database),
-            (DISK, self._demand.disk),
-            (request.process, self._demand.process / 2),
-            (GENERATOR, self._demand.generator / 2),
-        )
         request.sent_at = self.clock
-        request.phases = deque(
-            (name, self._chance.expovariate(1 / mean)) for name, mean in means if mean > 0
-        )
-        self._enter(request)
+        request.phases = deque(self._phases(request.process))
+        self._stations[GENERATOR].enter(request)
 
-    def _enter(self, request: _Request) -> None:
-        name, request.rest = request.phases[0]
-        self._stations[name].waiting.append(request)
+    def _phases(self, process: str) -> list[_Phase]:
+        """A process computes in equal parts: before it has a connection, and around each trip."""
+        part = self._demand.process / (TRIPS + 2)
+        phases = [
+            self._phase(GENERATOR, self._demand.generator / 2),
+            self._phase(process, part),
+            self._phase(process, part),
+        ]
+        phases[-1].takes_connection = True
+        for _ in range(TRIPS):
+            phases.append(self._phase(DATABASE, self._demand.database / TRIPS))
+            phases.append(self._phase(process, part))
+        phases[-1].gives_connection = True
+        phases.insert(-1, self._phase(DISK, self._demand.disk))
+        return [*phases, self._phase(GENERATOR, self._demand.generator / 2)]
+
+    def _phase(self, station: str, mean: float) -> _Phase:
+        return _Phase(station, self._chance.expovariate(1 / mean) if mean > 0 else 0.0)
 
     def _step(self) -> None:
         """Go to the next instant at which something ends."""
@@ -123,23 +218,24 @@ class Model:
         share = min(1.0, self._cores / computing) if computing else 1.0
         speeds = {name: 1.0 if name == DISK else share for name in self._stations}
         step = min(
-            request.rest / speeds[name]
+            request.phases[0].rest / speeds[name]
             for name, station in self._stations.items()
             for request in station.inside
         )
         self.clock += step
         for name, station in self._stations.items():
             for request in list(station.inside):
-                request.rest -= step * speeds[name]
-                if request.rest <= _NOTHING:
+                request.phases[0].rest -= step * speeds[name]
+                if request.phases[0].rest <= _NOTHING:
                     station.inside.remove(request)
-                    self._leave(request)
+                    self._leave(request, station)
 
-    def _leave(self, request: _Request) -> None:
-        """Go to the next station, or end and send the next request."""
+    def _leave(self, request: _Request, station: _Station) -> None:
+        """Go to the next phase, or end and send the next request."""
         request.phases.popleft()
         if request.phases:
-            self._enter(request)
+            following = self._stations[request.phases[0].station]
+            following.go_on(request) if following is station else following.enter(request)
             return
         self._waits.append(self.clock - request.sent_at)
         self._ended_at.append(self.clock)
