@@ -15,7 +15,7 @@ from benchmarks.tricks.reads import find_by_session, find_receipt_by_session
 from benchmarks.tricks.trick import Trick, instead, near_and_far, of_method, uncached
 from db_models import Account, Payment, PaymentEvent, Receipt
 from repository import events, payments, receipts
-from repository.statements import QuickStatement, flush_inserts
+from repository.statements import QuickStatement, flush_deferred
 
 OnStored = Callable[[events.StoredEvent], object]
 _Locked = tuple[Payment | None, timedelta, bool]
@@ -177,7 +177,7 @@ def _event_row(
 ) -> dict[str, Any]:
     if payment is None:
         return events._row(event_)
-    flush_inserts(self._unit.connection)  # the payment's own, so that it has an id
+    flush_deferred(self._unit.connection)  # the payment's own, so that it has an id
     return {**events._row(event_), "payment_id": payment.id}
 
 
