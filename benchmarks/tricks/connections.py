@@ -29,11 +29,6 @@ _QUERIES = [
 ]
 
 
-def _work_with_session(self: Work, *arguments: Any) -> None:
-    _make_work(self, *arguments)
-    self.session  # noqa: B018 - created because it is measured
-
-
 def _work_with_all(self: Work, *arguments: Any) -> None:
     _make_work(self, *arguments)
     for name in _QUERIES:
@@ -86,15 +81,9 @@ TRICKS = [
         instead((QuickConnection, "_read_query_result", _PYMYSQL._read_query_result)),
     ),
     Trick(
-        "session created at first use",
-        "repository/database.py Work",
-        ("poll", "create"),
-        instead((Work, "__init__", _work_with_session)),
-    ),
-    Trick(
         "session and queries created at first use",
-        "repository/database.py Work",
-        ("poll", "create"),
+        "repository/work.py Work",
+        ("page as JSON", "create"),
         instead((Work, "__init__", _work_with_all)),
     ),
     *near_and_far(

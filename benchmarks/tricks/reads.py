@@ -137,18 +137,8 @@ TRICKS = [
     ),
     *of_method(
         payments.Payments,
-        "find_by_watch_code",
-        ("read without a session", ("payload",), find_by_session("watch_code")),
-    ),
-    *of_method(
-        payments.Payments,
         "how_paid",
         ("merchant and other payment by one statement", ("page, cancelled",), _how_paid_apart),
-    ),
-    *of_method(
-        receipts.Receipts,
-        "find_by_end_to_end_id",
-        ("statement built once", ("confirm",), find_receipt_by_session),
     ),
     *of_method(
         accounts.Accounts,
