@@ -8,9 +8,8 @@ evenly.
 
 A process works as eventlet's hub does. It takes all that is ready, works on it in no particular
 order, and looks again. A request needs a connection of the process's pool from before its first
-trip until its last one has come back. SQLAlchemy's pool wakes the request that has waited longest,
-which runs when the hub looks again. If another request has taken the connection by then, the woken
-one waits again, behind all others.
+trip until its last one has come back. The pool hands a free connection to the request that has
+waited longest (`repository/fair_pool.py`).
 """
 
 from __future__ import annotations
@@ -125,14 +124,16 @@ class _Hub(_Station):
         while not self.inside and (request := self._next()):
             phase = request.phases[0]
             if phase.takes_connection:
+                phase.takes_connection = False  # it goes on with the connection that it is given
                 if not self._free:
                     self._without_connection.append(request)
                     continue
                 self._free -= 1
             if phase.gives_connection:
-                self._free += 1
                 if self._without_connection:
                     self._woken.append(self._without_connection.popleft())
+                else:
+                    self._free += 1
             self.inside.append(request)
 
     def _next(self) -> _Request | None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
+from repository.fair_pool import FairPool
 from repository.mysql_connections import QuickConnection, quick_connection
 from repository.statements import COMPILED, flush_deferred
 
@@ -72,6 +73,7 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
         connect = {"connect_timeout": 3, "read_timeout": 30, "write_timeout": 30}
     return {
         "isolation_level": "READ COMMITTED",
+        "poolclass": FairPool,
         "pool_size": POOL_SIZE,
         "max_overflow": 0,
         "pool_timeout": 10,
