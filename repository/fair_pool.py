@@ -43,13 +43,13 @@ class FairQueue(queue.Queue[Any]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """An item, in the order of the calls. Raises Empty after `timeout` seconds."""
-        waiter = _Waiter()
         with self.mutex:
             if not self._empty():
                 self.not_full.notify()
                 return self._get()
             if not block:
                 raise queue.Empty
+            waiter = _Waiter()
             self._waiters.append(waiter)
         try:
             waiter.is_served.wait(timeout)
