@@ -126,7 +126,10 @@ def read_results_quickly(engine: Engine) -> None:
 
 
 def flush_before_statements(engine: Engine) -> None:
-    """Send deferred statements before one that names their table, because it may need them."""
+    """Send deferred statements before one that names their table, because it may need them.
+
+    And before a savepoint, so that its rollback forgets those that were deferred within it.
+    """
     if engine.dialect.driver != "pymysql":
         return
 
@@ -135,6 +138,16 @@ def flush_before_statements(engine: Engine) -> None:
         driver = quick_connection(connection.connection)
         if driver is not None and driver.has_deferred_for(statement):
             flush_deferred(connection)
+
+    @event.listens_for(engine, "savepoint")
+    def _save(connection: Connection, _name: str) -> None:
+        flush_deferred(connection)
+
+    @event.listens_for(engine, "rollback_savepoint")
+    def _undo(connection: Connection, *_savepoint: Any) -> None:
+        driver = quick_connection(connection.connection)
+        if driver is not None:
+            driver.forget_deferred()
 
 
 def find_dead_connections(engine: Engine) -> None:

@@ -60,10 +60,12 @@ def is_away(error: exc.DBAPIError) -> bool:
     # PostgreSQL: connection, shutdown, full, and a transaction that was idle for too long.
     if len(code) == 5 and (code[:2] in ("08", "57", "53") or code == "25P03"):
         return True
-    # 1180: a node of Galera lost its cluster during the COMMIT, whose outcome is unknown.
-    mysql_codes = ("1040", "1053", "1180", "2002", "2003", "2006", "2013", "1927", *_WRONG_HOST)
+    # 1180: a node of Galera lost its cluster during the COMMIT, whose outcome is unknown. 1969 and
+    # 3024: the statement took longer than MariaDB's or MySQL's own limit.
+    mysql_codes = ("1040", "1053", "1180", "1969", "3024", "2002", "2003", "2006", "2013", "1927")
     sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")
-    return code in mysql_codes or any(message in code for message in sqlite_messages)
+    is_mysql = code in mysql_codes or code in _WRONG_HOST
+    return is_mysql or any(message in code for message in sqlite_messages)
 
 
 def _is_connection_failure(error: exc.DBAPIError) -> bool:

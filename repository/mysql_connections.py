@@ -118,13 +118,10 @@ class DeferredStatement(NamedTuple):
 
     text: str
     table: str
-    on_stored: Callable[[int], object] | None
-    """Called after the COMMIT with the id of the new row; None for an UPDATE of one row."""
-
-    @property
-    def is_change(self) -> bool:
-        """Whether it is an UPDATE of one row."""
-        return self.on_stored is None
+    is_change: bool
+    """Whether it is an UPDATE of one row."""
+    on_stored: Callable[[int], object]
+    """Called after the COMMIT with the id of the new row; after an UPDATE with 0."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -146,6 +143,8 @@ class QuickConnection(_Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Connect; several statements may be sent at once."""
         self._deferred: list[DeferredStatement] = []
+        self._is_broken = False
+        """Whether a deferred statement failed: nothing may be committed before a rollback."""
         flags = options.get("client_flag", 0) | CLIENT.MULTI_STATEMENTS
         super().__init__(*args, **{**options, "client_flag": flags})
 
@@ -153,7 +152,7 @@ class QuickConnection(_Connection):
         self, text: str, values: Mapping[str, Any], table: str, on_stored: Callable[[int], object]
     ) -> None:
         """Let `commit` send this INSERT; `rollback` forgets it. Errors are raised by `commit`."""
-        self._defer(text, values, table, on_stored)
+        self._defer(text, values, table, False, on_stored)
 
     def defer_change(self, text: str, values: Mapping[str, Any], table: str) -> None:
         """Let `commit` send this UPDATE of one row, as `defer_insert` does.
@@ -161,18 +160,19 @@ class QuickConnection(_Connection):
         If it matches no row, `commit` commits nothing and raises OperationalError with the number
         of a record that has changed since it was read (1020).
         """
-        self._defer(text, values, table, None)
+        self._defer(text, values, table, True, lambda _key: None)
 
     def _defer(
         self,
         text: str,
         values: Mapping[str, Any],
         table: str,
-        on_stored: Callable[[int], object] | None,
+        is_change: bool,
+        on_stored: Callable[[int], object],
     ) -> None:
         with self.cursor() as cursor:
             whole = cursor.mogrify(text, values)
-        self._deferred.append(DeferredStatement(whole, table, on_stored))
+        self._deferred.append(DeferredStatement(whole, table, is_change, on_stored))
 
     def has_deferred_for(self, statement: str) -> bool:
         """Whether this text contains the name of a table with a deferred statement.
@@ -186,40 +186,64 @@ class QuickConnection(_Connection):
 
     def flush_deferred(self) -> None:
         """Send the deferred statements without COMMIT. Raises what `commit` raises."""
-        while self._deferred:
-            one = self._deferred.pop(0)
-            with self.cursor() as cursor:
-                matched = cursor.execute(one.text)
-                if one.on_stored is not None:
+        pending, self._deferred = self._deferred, []
+        try:
+            for one in pending:
+                with self.cursor() as cursor:
+                    matched = cursor.execute(one.text)
+                    if one.is_change and matched != 1:
+                        raise _changed_since()
                     one.on_stored(cursor.lastrowid)
-                elif matched != 1:
-                    raise _changed_since()
+        except BaseException:
+            self._is_broken = True
+            raise
+
+    def forget_deferred(self) -> None:
+        """Send none of the deferred statements."""
+        self._deferred.clear()
 
     def commit(self) -> None:
-        """Commit, together with the deferred statements: if one fails, nothing is committed."""
+        """Commit, together with the deferred statements: if one fails, nothing is committed.
+
+        Neither is anything by a later `commit`, before a `rollback`.
+        """
         pending, self._deferred = self._deferred, []
+        if self._is_broken:
+            raise _changed_since()
         texts = [part for one in pending for part in one.parts]
         texts.append("COMMIT")
         own: Any = self
-        own._execute_command(COMMAND.COM_QUERY, "; ".join(texts))
         keys: list[int] = []
         try:
+            own._execute_command(COMMAND.COM_QUERY, "; ".join(texts))
             for _ in texts:
                 keys.append(int(own._read_ok_packet().insert_id))
         except MySQLError as error:
-            if texts[len(keys)] is ONE_ROW_GUARD and error.args[:1] == (OUT_OF_RANGE,):
-                raise _changed_since() from error
+            raise self._error_of_commit(error, texts[len(keys)]) from error
+        except BaseException:
+            self._is_broken = True
             raise
         stored = iter(keys)
         for one in pending:
-            for key in [next(stored) for _ in one.parts]:
-                if one.on_stored is not None:
-                    one.on_stored(key)
+            key, *_ = [next(stored) for _ in one.parts]
+            one.on_stored(key)
+
+    def _error_of_commit(self, error: MySQLError, text: str) -> MySQLError:
+        """What `commit` raises for an error of the statement with this text."""
+        self._is_broken = True
+        if text is ONE_ROW_GUARD and error.args[:1] == (OUT_OF_RANGE,):
+            return _changed_since()
+        if not self.open and not isinstance(error, OperationalError):
+            # PyMySQL could not follow the answers: an interrupted command may end without one, and
+            # the server then reports something else (decision 0100).
+            return OperationalError(CR.CR_SERVER_LOST, f"Lost connection to MySQL server ({error})")
+        return error
 
     def rollback(self) -> None:
         """Roll back, and forget the deferred statements."""
-        self._deferred.clear()
+        self.forget_deferred()
         super().rollback()
+        self._is_broken = False
 
     def _create_ssl_ctx(self, sslp: Any) -> Any:
         # Without options PyMySQL tries TLS and checks no certificate, but loads all authorities of

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,7 +23,7 @@ from repository.connections import (
     read_results_quickly,
 )
 from repository.database import in_unit_of_work, unit_of_work
-from repository.driver_errors import is_conflict
+from repository.driver_errors import is_away, is_conflict
 from repository.hosts import use_hosts
 from repository.mysql_connections import ONE_ROW_GUARD, quick_connection
 from repository.payments import Payments
@@ -121,7 +123,7 @@ def test_the_commit_changes_the_row(engine):
 
 @on_mysql
 @pytest.mark.parametrize("mode", MODES)
-def test_whoever_comes_second_stores_nothing(engine, mode):
+def test_the_change_that_comes_second_stores_nothing(engine, mode):
     """In every mode of the server: not the rows before and after the UPDATE, and no earlier one."""
 
     def set_mode(connection, _record):
@@ -185,6 +187,107 @@ def test_the_rest_of_the_transaction_sees_the_change(engine):
         INSERT.insert(connection, {"text": "row 2", "version": 1})
     rows, _ = state(engine)
     assert [text for text, _ in rows.values()] == ["new", "newer", "row 2"]
+
+
+@on_mysql
+def test_nothing_is_committed_after_a_deferred_statement_has_failed(engine):
+    """Code that goes on after the error of a query would store the event without its change."""
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        assert defer(connection, 1, "stale", as_read=9)
+        note(connection, "event of the change")
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.select(ROWS))
+        note(connection, "another event")
+        with pytest.raises(sa.exc.OperationalError) as refused:
+            transaction.commit()
+        assert is_conflict(refused.value)
+        transaction.rollback()  # as `repository.database` does
+    assert state(engine) == (UNCHANGED, [])
+    with engine.begin() as connection:
+        note(connection, "the connection is usable")
+    assert state(engine) == (UNCHANGED, ["the connection is usable"])
+
+
+def test_a_savepoint_keeps_what_came_before_and_forgets_what_it_undoes(engine):
+    """Deferred statements know nothing of savepoints, so they are sent before one begins."""
+    with engine.begin() as connection:
+        assert defer(connection, 1, "before")
+        note(connection, "before")
+        savepoint = connection.begin_nested()
+        assert defer(connection, 2, "undone")
+        note(connection, "undone")
+        savepoint.rollback()
+        with connection.begin_nested():
+            note(connection, "kept")
+    assert state(engine) == ({**UNCHANGED, 1: ("before", 2)}, ["before", "kept"])
+
+
+class ConfusingServer:
+    """A server in front of MariaDB that answers a COMMIT as an interrupted command may end.
+
+    The first answer says that more follow; the next packet has the number of a new command.
+    """
+
+    OK = b"\x07\x00\x00\x01\x00\x01\x00\x0a\x00\x00\x00"
+    ERROR = b"\xff" + (1927).to_bytes(2, "little") + b"#70100Connection was killed"
+
+    def __init__(self, port: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._database = port
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.create_connection(("127.0.0.1", self._database))
+        copying = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+        with client, server:
+            copying.start()
+            while data := client.recv(65_536):
+                if b"COMMIT" in data:
+                    error = len(self.ERROR).to_bytes(3, "little") + b"\x01" + self.ERROR
+                    client.sendall(self.OK + error)
+                else:
+                    server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+            copying.join()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+
+    def close(self) -> None:
+        """Wait until the client has gone."""
+        self._accepting.join()
+        self._listener.close()
+
+
+@on_mysql
+def test_an_answer_that_cannot_be_followed_is_a_lost_connection(engine):
+    """Not an error of the service: PyMySQL calls it an internal one, and closes the connection."""
+    confusing = ConfusingServer(engine.url.port)
+    url = engine.url.set(port=confusing.port).render_as_string(hide_password=False)
+    other = open_engine(url)
+    with pytest.raises(sa.exc.OperationalError) as lost, other.begin() as connection:  # noqa: PT012
+        assert defer(connection, 1, "new")
+        note(connection, "event")
+    assert is_away(lost.value)
+    other.dispose()
+    confusing.close()
+    assert state(engine) == (UNCHANGED, [])
+
+
+@on_mysql
+def test_a_statement_beyond_the_limit_of_the_server_can_be_repeated(engine):
+    """As a lock that is waited for too long."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET SESSION max_statement_time = 0.05")
+        with pytest.raises(sa.exc.DBAPIError) as ended:
+            connection.exec_driver_sql("SELECT 1 FROM seq_1_to_100000000 WHERE MOD(seq, 2) = 3")
+    assert is_away(ended.value)
 
 
 @on_mysql
