@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.pool import QueuePool
@@ -19,12 +20,19 @@ class _Waiter:
     """Somebody who waits for a connection."""
 
     def __init__(self) -> None:
-        self.is_served = threading.Event()
+        # Not an Event: its `set` takes a lock that the thread may hold while it begins to wait.
+        self.turn = threading.Lock()
+        self.turn.acquire()
         self.item: Any = None
 
 
 class FairQueue(queue.Queue[Any]):
-    """A queue that hands an item to the first waiter; nobody who comes later can take it."""
+    """A queue that hands an item to the first waiter; nobody who comes later can take it.
+
+    A forgotten connection is returned by the garbage collector, which may interrupt any line here
+    and call `put` in the same thread. So the mutex is reentrant, as SQLAlchemy has it, nothing is
+    done in two steps that `put` may come between, and `put` waits for nothing.
+    """
 
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
         """Keep `maxsize` items at most; the first that came in comes out first."""
@@ -34,25 +42,27 @@ class FairQueue(queue.Queue[Any]):
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Hand the item to the first waiter, or keep it. Raises Full."""
         with self.mutex:
-            if self._waiters:
+            try:
                 waiter = self._waiters.popleft()
-                waiter.item = item
-                waiter.is_served.set()
+            except IndexError:
+                super().put(item, block, timeout)
                 return
-        super().put(item, block, timeout)
+            waiter.item = item
+            waiter.turn.release()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """An item, in the order of the calls. Raises Empty after `timeout` seconds."""
-        with self.mutex:
-            if not self._empty():
-                self.not_full.notify()
-                return self._get()
-            if not block:
-                raise queue.Empty
-            waiter = _Waiter()
-            self._waiters.append(waiter)
         try:
-            waiter.is_served.wait(timeout)
+            return super().get(block=False)
+        except queue.Empty:
+            if not block:
+                raise
+        waiter = _Waiter()
+        self._waiters.append(waiter)
+        try:
+            # What was put before this waiter could be seen is still here.
+            self._serve_first()
+            waiter.turn.acquire(True, -1 if timeout is None else timeout)
         except BaseException:  # such as the end of the request's time
             item = self._leave(waiter)
             if item is not None:
@@ -63,10 +73,15 @@ class FairQueue(queue.Queue[Any]):
             raise queue.Empty
         return item
 
+    def _serve_first(self) -> None:
+        """Hand an item that nobody was handed to the first waiter, if there is one."""
+        with suppress(queue.Empty):
+            self.put(super().get(block=False), block=False)
+
     def _leave(self, waiter: _Waiter) -> Any:
         """Wait no more; return what was handed over, or None."""
         with self.mutex:
-            if waiter.item is None:
+            with suppress(ValueError):
                 self._waiters.remove(waiter)
             return waiter.item
 

@@ -75,6 +75,52 @@ print(*ends, pool.checkedin())
 """
 
 
+INTERRUPTED_AT_EACH_LINE = """
+from server import async_mode
+async_mode.patch("{mode}")
+import sqlite3, sys, threading, time
+from repository import fair_pool
+
+def interrupt(frame, event, _argument):
+    global lines
+    if frame.f_code.co_filename != fair_pool.__file__:
+        return None
+    if event == "line":
+        lines += 1
+        if lines == moment:
+            sys.settrace(None)
+            forgotten.close()
+    return interrupt
+
+def take():
+    sys.settrace(interrupt)
+    try:
+        pool.connect().close()
+        ends.append("served")
+    except Exception as error:
+        ends.append(repr(error))
+    finally:
+        sys.settrace(None)
+
+connect = lambda: sqlite3.connect(":memory:", check_same_thread=False)
+ends, before_waiting, moment = [], 0, 0
+while moment <= before_waiting:
+    moment += 1
+    lines = 0
+    pool = fair_pool.FairPool(connect, pool_size=1, max_overflow=0, timeout=2)
+    forgotten = pool.connect()
+    thread = threading.Thread(target=take)
+    thread.start()
+    time.sleep(0.02)
+    before_waiting = max(before_waiting, lines if thread.is_alive() else moment)
+    forgotten.close()
+    thread.join()
+    ends.append(pool.checkedin())
+assert moment > 10, moment
+print(*sorted(set(map(str, ends))))
+"""
+
+
 def outcome_of(script):
     """What the script prints."""
     command = [sys.executable, "-W", "ignore", "-c", script]
@@ -91,6 +137,12 @@ def test_a_late_request_takes_no_connection_that_others_wait_for(mode):
 def test_an_interrupted_request_passes_its_connection_on():
     """A greenlet may be ended after it was handed a connection and before it runs."""
     assert outcome_of(INTERRUPTED) == ["ended", "served", "ended", "served", "1"]
+
+
+@pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
+def test_the_garbage_collector_may_return_a_connection_at_any_moment(mode):
+    """A forgotten connection comes back in the middle of a request for one, in the same thread."""
+    assert outcome_of(INTERRUPTED_AT_EACH_LINE.format(mode=mode)) == ["1", "served"]
 
 
 def test_no_connection_is_lost_if_requests_give_up_at_any_moment():
