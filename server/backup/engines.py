@@ -76,14 +76,14 @@ class MySQLTools:
         sums = ScriptSums(tuple(table.name for table in db.metadata.sorted_tables))
         with mysql_options(url) as options:
             command = [
-                tool, options, "--single-transaction", "--quick", "--skip-lock-tables",
+                tool, *options.arguments, "--single-transaction", "--quick", "--skip-lock-tables",
                 "--no-tablespaces", "--skip-triggers", "--hex-blob", "--complete-insert",
                 "--skip-extended-insert", str(backups.address_of(url).database),
             ]  # fmt: skip
             with (
                 path.open("wb") as file,
                 gzip.GzipFile("", "wb", 3, file) as script,
-                running_tool(command) as pipes,
+                running_tool(command, options.variables, options.descriptors) as pipes,
             ):
                 for line in pipes.output:
                     sums.count(line)
@@ -97,10 +97,10 @@ class MySQLTools:
         tool = find_tool("mariadb", "mysql", package="mariadb-client")
         backups.drop_tables(url)
         with mysql_options(url) as options:
-            command = [tool, options, str(backups.address_of(url).database)]
+            command = [tool, *options.arguments, str(backups.address_of(url).database)]
             with (
                 gzip.open(path, "rb") as script,
-                running_tool(command) as pipes,
+                running_tool(command, options.variables, options.descriptors) as pipes,
                 suppress(BrokenPipeError),  # a tool that ends early says why itself
             ):
                 shutil.copyfileobj(script, pipes.input, CHUNK)
@@ -116,25 +116,25 @@ class PostgresTools:
         tool = find_tool("pg_dump", package="postgresql-client")
         with (
             backups.exported_snapshot(url) as (snapshot, connection),
-            postgres_options(backups.postgres_place(url)) as (arguments, variables),
+            postgres_options(backups.postgres_place(url)) as options,
         ):
             command = [
-                tool, *arguments, "--format=custom", "--no-owner", "--no-privileges",
+                tool, *options.arguments, "--format=custom", "--no-owner", "--no-privileges",
                 f"--snapshot={snapshot}", f"--file={path}",
             ]  # fmt: skip
-            run_tool(command, variables, lock)
+            run_tool(command, options.variables, [*options.descriptors, lock])
             return backups.table_sums(connection)
 
     def restore(self, path: Path, url: str) -> None:
         """Restore all tables in one transaction."""
         tool = find_tool("pg_restore", package="postgresql-client")
         backups.drop_tables(url)
-        with postgres_options(backups.postgres_place(url)) as (arguments, variables):
+        with postgres_options(backups.postgres_place(url)) as options:
             command = [
-                tool, *arguments, "--no-owner", "--no-privileges", "--exit-on-error",
+                tool, *options.arguments, "--no-owner", "--no-privileges", "--exit-on-error",
                 "--single-transaction", str(path),
             ]  # fmt: skip
-            run_tool(command, variables)
+            run_tool(command, options.variables, options.descriptors)
 
 
 def tools_of(url: str) -> tuple[str, EngineTools]:

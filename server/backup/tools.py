@@ -1,4 +1,7 @@
-"""Running the tools of the database engines. Passwords are in private files, never in arguments."""
+"""Running the tools of the database engines.
+
+Passwords are in files of memory or private files, never in arguments.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from repository.backups import PostgresPlace, address_of
 from server.backup.manifest import BackupError
 
 _POSTGRES_FOLDERS = Path("/usr/lib/postgresql")
+_OWN_FILES = Path("/proc/self/fd")
+"""The open files of the process that looks."""
 
 
 def find_tool(*names: str, package: str) -> str:
@@ -27,12 +32,19 @@ def find_tool(*names: str, package: str) -> str:
     raise BackupError(f"{names[0]} is not installed (Debian: apt install {package}).")
 
 
-@contextmanager
-def mysql_options(url: str) -> Iterator[str]:
-    """The argument that names a private file with host, user, password and the options of TLS.
+class ToolOptions(NamedTuple):
+    """How a tool reaches a database; `running_tool` takes the last two as they are."""
 
-    It comes first.
-    """
+    arguments: list[str]
+    """The first arguments of the tool."""
+    variables: dict[str, str]
+    descriptors: list[int]
+    """What the tool must inherit."""
+
+
+@contextmanager
+def mysql_options(url: str) -> Iterator[ToolOptions]:
+    """An argument that names a private file with host, user, password and the options of TLS."""
     address = address_of(url)
     query = address.query
     values = {
@@ -50,8 +62,8 @@ def mysql_options(url: str) -> Iterator[str]:
         if value is not None:
             escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
             lines.append(f'{name}="{escaped}"')
-    with _private_text("\n".join(lines) + "\n") as path:
-        yield f"--defaults-extra-file={path}"
+    with _private_text("\n".join(lines) + "\n") as (path, descriptors):
+        yield ToolOptions([f"--defaults-extra-file={path}"], {}, descriptors)
 
 
 def _mysql_tls(query: Mapping[str, Any]) -> dict[str, str | None]:
@@ -71,7 +83,7 @@ def _mysql_tls(query: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 @contextmanager
-def postgres_options(place: PostgresPlace) -> Iterator[tuple[list[str], dict[str, str]]]:
+def postgres_options(place: PostgresPlace) -> Iterator[ToolOptions]:
     """Arguments with host, port, user and database, and variables for the password's file and TLS.
 
     `place` is where the driver connects to for an address: by a socket's folder, or by variables of
@@ -85,18 +97,40 @@ def postgres_options(place: PostgresPlace) -> Iterator[tuple[list[str], dict[str
         "--no-password",
     ]
     password = place.password.replace("\\", "\\\\").replace(":", "\\:")
-    with _private_text(f"*:*:*:*:{password}\n") as path:
+    with _private_text(f"*:*:*:*:{password}\n") as (path, descriptors):
         tls = {f"PG{name.upper()}": value for name, value in place.tls.items()}
-        yield arguments, {"PGPASSFILE": str(path), **tls}
+        yield ToolOptions(arguments, {"PGPASSFILE": path, **tls}, descriptors)
 
 
 @contextmanager
-def _private_text(text: str) -> Iterator[Path]:
+def _private_text(text: str) -> Iterator[tuple[str, list[int]]]:
+    """The path of a file with this text that only we can read, and what a tool must inherit.
+
+    The file is in memory where the system has such files: then a killed backup leaves nothing.
+    """
+    descriptor = _memory_file()
+    if descriptor is not None:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            yield f"{_OWN_FILES}/{descriptor}", [descriptor]
+        return
     with tempfile.TemporaryDirectory(prefix="balcao-") as folder:  # mode 700
         path = Path(folder) / "client"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)
-        yield path
+        yield str(path), []
+
+
+def _memory_file() -> int | None:
+    if not (hasattr(os, "memfd_create") and _OWN_FILES.is_dir()):
+        return None
+    try:
+        descriptor = os.memfd_create("balcao-client")
+    except OSError:  # a kernel or a sandbox without it
+        return None
+    os.fchmod(descriptor, 0o600)  # libpq ignores a file that others can read
+    return descriptor
 
 
 class Pipes(NamedTuple):
@@ -110,11 +144,11 @@ class Pipes(NamedTuple):
 def running_tool(
     command: Sequence[str],
     variables: Mapping[str, str] | None = None,
-    lock: int | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Iterator[Pipes]:
     """Run a tool and wait for its end; an exception in the block kills it.
 
-    `lock` is a descriptor that the tool inherits. Raises BackupError with the last line of its
+    The tool inherits `descriptors`. Raises BackupError with the last line of its
     errors.
     """
     with tempfile.TemporaryFile() as errors:
@@ -124,7 +158,7 @@ def running_tool(
             stdout=subprocess.PIPE,
             stderr=errors,
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **(variables or {})},
-            pass_fds=() if lock is None else (lock,),
+            pass_fds=descriptors,
         )
         pipes = Pipes(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))
         try:
@@ -145,9 +179,11 @@ def running_tool(
             raise BackupError(f"{Path(command[0]).name} failed: {reason}.")
 
 
-def run_tool(command: Sequence[str], variables: Mapping[str, str], lock: int | None = None) -> None:
+def run_tool(
+    command: Sequence[str], variables: Mapping[str, str], descriptors: Sequence[int] = ()
+) -> None:
     """Run a tool that reads and writes files. Raises BackupError."""
-    with running_tool(command, variables, lock):
+    with running_tool(command, variables, descriptors):
         pass
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import secrets
 import shutil
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -307,23 +309,38 @@ def test_a_user_without_rights_learns_which_right_is_missing(
         tables.change(f"DROP USER {user}")
 
 
-def test_passwords_are_in_private_files_alone():
+@pytest.mark.parametrize("has_memory_files", [True, False])
+def test_passwords_are_in_private_files_alone(monkeypatch, has_memory_files):
     """Other users of the machine can read the arguments of every process."""
+    if not has_memory_files:
+        monkeypatch.delattr(os, "memfd_create")
     password = 'pass"word\\of:alice'
     address = sa.URL.create("mysql+pymysql", "alice", password, "db.example", 3307, "balcao")
     url = address.render_as_string(hide_password=False)
-    with tools.mysql_options(url) as argument:
-        path = Path(argument.removeprefix("--defaults-extra-file="))
+    with tools.mysql_options(url) as options:
+        path = Path(options.arguments[0].removeprefix("--defaults-extra-file="))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert 'password="pass\\"word\\\\of:alice"' in path.read_text()
+        assert path.is_relative_to("/proc/self/fd") == has_memory_files
     assert not path.exists()
     place = PostgresPlace("db.example", 5433, "alice", "balcao", password, {"sslmode": "require"})
-    with tools.postgres_options(place) as (arguments, variables):
-        assert password not in " ".join(arguments)
-        assert variables["PGSSLMODE"] == "require"
-        path = Path(variables["PGPASSFILE"])
+    with tools.postgres_options(place) as options:
+        assert password not in " ".join(options.arguments)
+        assert options.variables["PGSSLMODE"] == "require"
+        path = Path(options.variables["PGPASSFILE"])
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.read_text() == '*:*:*:*:pass"word\\\\of\\:alice\n'
+
+
+def test_a_tool_reads_its_password_and_no_folder_has_it(monkeypatch, tmp_path):
+    """A backup that was killed left the password in a temporary file."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = PostgresPlace("db.example", 5433, "alice", "balcao", "pass-9f3a", {})
+    with tools.postgres_options(place) as options:
+        path = options.variables["PGPASSFILE"]
+        with tools.running_tool(["cat", path], {}, options.descriptors) as pipes:
+            assert pipes.output.read() == b"*:*:*:*:pass-9f3a\n"
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_tool_is_named_with_its_package():

@@ -151,7 +151,11 @@ def test_the_tools_accept_and_refuse_what_the_driver_does(server, cases):
         url = address(server, case).render_as_string(hide_password=False)
         with mysql_options(url) as options:
             try:
-                run_tool([tool, options, "--execute", "SELECT 1"], {})
+                run_tool(
+                    [tool, *options.arguments, "--execute", "SELECT 1"],
+                    options.variables,
+                    options.descriptors,
+                )
             except BackupError as error:
                 errors[name] = str(error)
     assert set(errors) == {name for name, case in cases.items() if case.refusal is not None}, errors

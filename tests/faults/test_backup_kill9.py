@@ -30,7 +30,7 @@ from server.backup.tools import running_tool
 folder = Path(sys.argv[1])
 with backup_folder(folder) as place:
     with new_private_file(folder / "balcao-20261130T200000.123456Z.dump"):
-        with running_tool(["sleep", "60"], {}, place.lock if sys.argv[2] == "tool" else None):
+        with running_tool(["sleep", "60"], {}, [place.lock] if sys.argv[2] == "tool" else []):
             time.sleep(60)
 """
 """A backup that stands still, with a tool that writes for it or without."""
