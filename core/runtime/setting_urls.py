@@ -31,7 +31,18 @@ _HOSTS_MAX = 9
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
 """Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
 _MISREAD_OPTIONS = ("ssl_verify_cert", "ssl_verify_identity", "ssl_key_password")
-"""With the first two the driver forgets `ssl_ca`; it forgets the third, and asks a terminal."""
+"""With one of the first two the driver ignores `ssl_ca`. It ignores the third, the password of the
+key, and asks for it on the terminal."""
+_TLS_OPTIONS = (
+    "ssl_ca",
+    "ssl_capath",
+    "ssl_cert",
+    "ssl_key",
+    "ssl_cipher",
+    "ssl_check_hostname",
+    "ssl_disabled",
+)
+"""The options of TLS of an address of MySQL or MariaDB."""
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\-]{0,63}", re.ASCII)
 _PASSWORD_OPTIONS = ("password", "passwd", "pwd", "sslpassword", "oauth_client_secret")
 _ENCODED_CHARACTERS = "@ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
@@ -205,21 +216,35 @@ def _check_seconds(rest: str, *, is_mysql: bool) -> None:
 
 def _check_mysql_tls(rest: str) -> None:
     """Find options of TLS that the driver ignores or misreads when they come from an address."""
-    options = dict(parse_qsl(rest.partition("?")[2], keep_blank_values=True))
-    for name in _MISREAD_OPTIONS:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(rest.partition("?")[2], keep_blank_values=True):
+        if not name.lower().startswith("ssl"):
+            continue
+        _check_tls_option(name, value)
         if name in options:
-            raise ValueError(
-                f"must not contain the option {name}, which the driver misreads: ssl_ca alone "
-                "checks the certificate and the host name"
-            )
-    names = [name for name in options if name.startswith("ssl_")]
-    if "ssl_disabled" in names and (len(names) > 1 or options["ssl_disabled"] != "true"):
+            raise ValueError(f"has the option {name} twice")
+        options[name] = value
+    if "ssl_disabled" in options and (len(options) > 1 or options["ssl_disabled"] != "true"):
         raise ValueError(
             "has the option ssl_disabled, which turns TLS off whatever its value is: write "
             "ssl_disabled=true without other options of TLS, or remove it"
         )
     if options.get("ssl_check_hostname", "true") not in ("true", "false"):
         raise ValueError("has an option ssl_check_hostname that is not true or false")
+
+
+def _check_tls_option(name: str, value: str) -> None:
+    if name in _MISREAD_OPTIONS:
+        raise ValueError(
+            f"must not contain the option {name}, which the driver misreads: ssl_ca alone "
+            "checks the certificate and the host name"
+        )
+    if name not in _TLS_OPTIONS:
+        raise ValueError(
+            f"has an unknown option {name[:20]}: those of TLS are {', '.join(_TLS_OPTIONS)}"
+        )
+    if not value.strip():  # the driver would go on without the option, so without a check
+        raise ValueError(f"has the option {name} without a value: write one, or remove it")
 
 
 def _check_port(url: str) -> None:

@@ -301,17 +301,30 @@ def test_an_option_that_breaks_text_is_refused(env, option, word):
         ("ssl_disabled=false", "turns TLS off whatever its value is"),
         ("ssl_ca=/ca.pem&ssl_disabled=true", "turns TLS off whatever its value is"),
         ("ssl_ca=/ca.pem&ssl_check_hostname=maybe", "not true or false"),
+        ("ssl_ca=", "ssl_ca without a value"),
+        ("ssl_ca", "ssl_ca without a value"),
+        ("ssl_ca=%20", "ssl_ca without a value"),
+        ("ssl_ca=/ca.pem&ssl_cert=&ssl_key=/c.key", "ssl_cert without a value"),
+        ("ssl_disabled=", "ssl_disabled without a value"),
+        ("ssl_ca=/ca.pem&ssl_ca=/b.pem", "ssl_ca twice"),
+        ("SSL_CA=/ca.pem", "unknown option SSL_CA"),
+        ("ssl=true", "unknown option ssl:"),
+        ("ssl_mode=REQUIRED", "unknown option ssl_mode"),
+        ("sslmode=require", "unknown option sslmode"),
     ],
 )
 def test_an_option_of_tls_that_the_driver_misreads_is_refused(env, options, words):
-    """With `ssl_verify_identity` it forgot the CA, and took the certificate of any host."""
+    """With `ssl_verify_identity` it forgot the CA, and took the certificate of any host.
+
+    An empty `ssl_ca`, as a variable without a value leaves it, was no check either.
+    """
     assert words in refusal_of(env, DATABASE_URL=f"mysql://u@h/d?{options}")
 
 
 @pytest.mark.parametrize(
     "options",
     ["ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/c.key", "ssl_disabled=true",
-     "ssl_ca=/ca.pem&ssl_check_hostname=false"],
+     "ssl_ca=/ca.pem&ssl_check_hostname=false", "ssl_capath=/etc/ssl/certs&ssl_cipher=AES256-SHA"],
 )  # fmt: skip
 def test_options_of_tls_that_the_driver_reads_stay(env, options):
     """The other side of the edge."""
