@@ -15,6 +15,7 @@ from repository.backups import TableSums
 from server.backup.manifest import CHUNK, BackupError, new_private_file
 from server.backup.sql_script import ScriptSums
 from server.backup.tools import (
+    check_mysql_tool,
     find_tool,
     mysql_options,
     postgres_options,
@@ -73,6 +74,7 @@ class MySQLTools:
         is_mariadb = "MariaDB" in backups.server_version(url)
         names = ("mariadb-dump", "mysqldump") if is_mariadb else ("mysqldump", "mariadb-dump")
         tool = find_tool(*names, package="mariadb-client")
+        check_mysql_tool(tool, url)
         sums = ScriptSums(tuple(table.name for table in db.metadata.sorted_tables))
         with mysql_options(url) as options:
             command = [
@@ -95,6 +97,7 @@ class MySQLTools:
     def restore(self, path: Path, url: str) -> None:
         """Run the script."""
         tool = find_tool("mariadb", "mysql", package="mariadb-client")
+        check_mysql_tool(tool, url)
         backups.drop_tables(url)
         with mysql_options(url) as options:
             command = [tool, *options.arguments, str(backups.address_of(url).database)]

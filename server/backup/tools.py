@@ -66,19 +66,53 @@ def mysql_options(url: str) -> Iterator[ToolOptions]:
         yield ToolOptions([f"--defaults-extra-file={path}"], {}, descriptors)
 
 
+def check_mysql_tool(tool: str, url: str) -> None:
+    """Raise BackupError if this tool might connect without TLS where the driver would refuse.
+
+    The driver needs TLS as soon as an address has any option of TLS. The tools of MariaDB need it
+    only if they check the host name too; otherwise they go on in plain text.
+    """
+    mode = _ssl_mode(address_of(url).query)
+    if mode in ("VERIFY_CA", "REQUIRED") and _is_of_mariadb(tool):
+        raise BackupError(
+            f"{Path(tool).name} would accept a connection without TLS for the ssl options of "
+            "DATABASE_URL: use ssl_ca or ssl_capath without ssl_check_hostname=false, or install "
+            "the client of MySQL instead of that of MariaDB."
+        )
+
+
+def _is_of_mariadb(tool: str) -> bool:
+    with running_tool([tool, "--version"]) as pipes:
+        return b"MariaDB" in pipes.output.read()
+
+
+def _ssl_mode(query: Mapping[str, Any]) -> str | None:
+    """What the driver does for these options, as the tools of MySQL name it.
+
+    None without an option of TLS: then the connection is encrypted if the server can.
+    """
+    if query.get("ssl_disabled"):
+        return "DISABLED"
+    if "ssl_ca" in query or "ssl_capath" in query:
+        is_any_host = query.get("ssl_check_hostname") == "false"
+        return "VERIFY_CA" if is_any_host else "VERIFY_IDENTITY"
+    return "REQUIRED" if any(name.startswith("ssl_") for name in query) else None
+
+
 def _mysql_tls(query: Mapping[str, Any]) -> dict[str, str | None]:
     """The options of TLS of the driver (`setting_urls`), as the tools name them.
 
     With an authority the driver checks the host name too, unless it is told not to. The tools of
     MariaDB and of MySQL have different options for that, so each may ignore the other's.
     """
+    mode = _ssl_mode(query)
+    if mode == "DISABLED":
+        return {"loose-skip-ssl": "1", "loose-ssl-mode": mode}
     names = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher")
     options = {name.replace("_", "-"): query.get(name) for name in names}
-    if query.get("ssl_disabled"):
-        return {"loose-skip-ssl": "1", "loose-ssl-mode": "DISABLED"}
-    has_authority = "ssl_ca" in query or "ssl_capath" in query
-    if has_authority and query.get("ssl_check_hostname") != "false":
-        options |= {"loose-ssl-verify-server-cert": "on", "loose-ssl-mode": "VERIFY_IDENTITY"}
+    options["loose-ssl-mode"] = mode
+    if mode == "VERIFY_IDENTITY":
+        options["loose-ssl-verify-server-cert"] = "on"
     return options
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from core.clock import SystemClock
 from core.signing.development_ca import Identity, new_ca, new_client, new_server
 from server.backup.manifest import BackupError
-from server.backup.tools import find_tool, mysql_options, run_tool
+from server.backup.tools import check_mysql_tool, find_tool, mysql_options, run_tool
 from tests.support.parts import MissingPart, leave_out
 from tests.support.servers import PrivateMariaDB
 from tests.support.service import ROOT, ServiceProcess
@@ -142,25 +142,71 @@ def test_the_driver_encrypts_and_checks_whom_it_talks_to(server, cases, mode):
             assert case.refusal in answers[name]["error"], (name, answers)
 
 
+def error_of_tool(url: URL) -> str | None:
+    """Why the tool of a restore cannot connect, or None if it can."""
+    tool = find_tool("mariadb", package="mariadb-client")
+    text = url.render_as_string(hide_password=False)
+    try:
+        check_mysql_tool(tool, text)
+        with mysql_options(text) as options:
+            run_tool(
+                [tool, *options.arguments, "--execute", "SELECT 1"],
+                options.variables,
+                options.descriptors,
+            )
+    except BackupError as error:
+        return str(error)
+    return None
+
+
 def test_the_tools_accept_and_refuse_what_the_driver_does(server, cases):
     """They were told the CA alone: they sent the password to every host with a certificate of it,
-    and had no certificate for a server that asks for one."""
-    tool = find_tool("mariadb", package="mariadb-client")
-    errors: dict[str, str] = {}
+    and had no certificate for a server that asks for one.
+
+    MariaDB's tools cannot check the CA without the host name, so a backup does not run them then.
+    """
+    errors = {name: error_of_tool(address(server, case)) for name, case in cases.items()}
     for name, case in cases.items():
-        url = address(server, case).render_as_string(hide_password=False)
-        with mysql_options(url) as options:
-            try:
-                run_tool(
-                    [tool, *options.arguments, "--execute", "SELECT 1"],
-                    options.variables,
-                    options.descriptors,
-                )
-            except BackupError as error:
-                errors[name] = str(error)
-    assert set(errors) == {name for name, case in cases.items() if case.refusal is not None}, errors
-    for name, text in errors.items():
-        assert "ERROR 2026" in text or "ERROR 1045" in text, (name, text)
+        text = errors[name]
+        if "ssl_check_hostname" in case.options:
+            assert "would accept a connection without TLS" in (text or ""), name
+        elif case.refusal is None:
+            assert text is None, (name, text)
+        else:
+            assert text is not None, name
+            assert "ERROR 2026" in text or "ERROR 1045" in text, (name, text)
+
+
+class PlainMariaDB(PrivateMariaDB):
+    """A server without TLS."""
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "--skip-ssl"]
+
+
+def test_no_tool_connects_without_tls_where_the_driver_would_not(server):
+    """MariaDB's tools fell back to plain text, and whoever stands between could read the rows."""
+    ca, folder = str(server.folder / "ca.pem"), str(server.folder)
+    any_host = {"ssl_check_hostname": "false"}
+    with PlainMariaDB() as plain:
+        for options in (
+            {"ssl_ca": ca},
+            {"ssl_ca": ca, **any_host},
+            {"ssl_capath": folder},
+            {"ssl_capath": folder, **any_host},
+            {"ssl_cipher": "AES256-SHA"},
+            any_host,
+            {"ssl_cert": f"{folder}/client.pem", "ssl_key": f"{folder}/client.key"},
+        ):
+            url = URL.create(
+                "mysql+pymysql", "root", host=HOST, port=plain.port, database="mysql", query=options
+            )
+            with pytest.raises(sa.exc.OperationalError, match="2026"):
+                sa.create_engine(url, poolclass=sa.NullPool).connect()
+            text = error_of_tool(url) or ""
+            assert "ERROR 2026" in text or "would accept a connection without" in text, options
+        for options in ({}, {"ssl_disabled": "true"}):
+            assert error_of_tool(url.set(query=options)) is None, "no option asks for TLS"
 
 
 @pytest.fixture
