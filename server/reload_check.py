@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,8 @@ from gunicorn.app.wsgiapp import WSGIApplication
 
 from server.reload_guard import PASSED
 
+_UNEXPECTED = "a worker would not start; the lines above say why."
+
 
 def main() -> int:
     """Print PASSED or what is wrong as one sentence on the standard output; return the exit status.
@@ -27,18 +30,28 @@ def main() -> int:
     Everything else, such as a traceback, goes to the standard error.
     """
     facts = json.load(sys.stdin)
-    sentence = ""
     with redirect_stdout(sys.stderr):
-        # Ends this process, with its own words, if gunicorn refuses an option.
-        gunicorn = WSGIApplication(prog="gunicorn")
-        from config import ConfigurationError  # with the path that gunicorn.conf.py sets
-
         try:
-            _check(gunicorn.cfg, gunicorn.app_uri, facts)
-        except ConfigurationError as error:
-            sentence = str(error)
+            sentence = _fault(facts)
+        except SystemExit:  # gunicorn refuses an option, with its own words
+            sentence = _UNEXPECTED
+        except Exception:
+            traceback.print_exc()
+            sentence = _UNEXPECTED
     sys.stdout.write(sentence or PASSED)
     return 1 if sentence else 0
+
+
+def _fault(facts: dict[str, Any]) -> str:
+    """What is wrong, as a sentence; nothing if workers could start."""
+    gunicorn = WSGIApplication(prog="gunicorn")
+    from config import ConfigurationError  # with the path that gunicorn.conf.py sets
+
+    try:
+        _check(gunicorn.cfg, gunicorn.app_uri, facts)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def _check(options: Any, function: str, facts: dict[str, Any]) -> None:

@@ -39,7 +39,11 @@ def _fault_in(output: IO[bytes]) -> str | None:
     text = output.read().decode(errors="replace").strip()
     if text == PASSED:
         return None
-    return text or "a worker would not start; the lines above say why."
+    # The check catches its own exceptions. An older one writes nothing then.
+    return text or (
+        "the check of the new settings ended without a result: it was killed, or the lines above "
+        "say why."
+    )
 
 
 class _WorkersReplaced(Exception):  # no error
