@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -73,23 +73,30 @@ def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
 def prepare(arbiter: Any) -> None:
     """What gunicorn calls before it listens."""
     prepare_metrics(arbiter)
-    ReloadGuard(arbiter, fault_of_reload)
+    ReloadGuard(arbiter, partial(fault_of_reload, setting=_metrics_setting(arbiter)))
 
 
-def fault_of_reload(arbiter: Any) -> str | None:
+def _metrics_setting(arbiter: Any) -> str:
+    """The folder of metrics that `.env` or the environment names now, or nothing.
+
+    The master has set the variable itself since it was started, and gunicorn's own option may set
+    it, too: neither counts.
+    """
+    return early_setting(METRICS_VARIABLE, "", arbiter.cfg.env_orig)
+
+
+def fault_of_reload(arbiter: Any, setting: str) -> str | None:
     """Why the master as it is cannot do a reload, as a sentence; None if it can.
 
+    `setting` is `_metrics_setting` at the start.
     Old and new workers share the folder of metrics while both serve, and the counts of workers that
     have ended are in it. A single worker uses none that `.env` names.
     """
     if METRICS_VARIABLE not in arbiter.cfg.env:
         return None
-    folder, is_of_operator = _metrics_folder()
-    # What the master was started with: it has set the variable itself since.
-    if early_setting(METRICS_VARIABLE, "", arbiter.cfg.env_orig) == (
-        folder if is_of_operator else ""
-    ):
+    if _metrics_setting(arbiter) == setting:
         return None
+    folder, _ = _metrics_folder()
     return (
         f"{METRICS_VARIABLE} has changed, and the workers' common metrics are in {folder}: restart "
         "the service."
@@ -97,12 +104,26 @@ def fault_of_reload(arbiter: Any) -> str | None:
 
 
 def prepare_metrics(arbiter: Any) -> None:
-    """Delete the metrics of an earlier run, whose processes have ended."""
-    if folder := arbiter.cfg.env.get(METRICS_VARIABLE):
-        with suppress(OSError):  # the first worker says what is wrong, and ends the master
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            for file in Path(folder).glob("*.db"):
+    """Delete the metrics of an earlier run, whose processes have ended.
+
+    End the master if a file stays: its numbers would be added to those of this run.
+    """
+    folder = arbiter.cfg.env.get(METRICS_VARIABLE)
+    if not folder:
+        return
+    with suppress(OSError, ValueError):  # the first worker says what is wrong, and ends the master
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for file in Path(folder).glob("*.db"):
+            try:
                 file.unlink(missing_ok=True)
+            except OSError as error:
+                arbiter.log.critical(
+                    "Balcão cannot start: %s: %s of an earlier run cannot be deleted: %s.",
+                    METRICS_VARIABLE,
+                    file,
+                    error.strerror,
+                )
+                arbiter.halt(exit_status=arbiter.APP_LOAD_ERROR)
 
 
 def forget_worker(arbiter: Any, worker: Any) -> None:

@@ -250,12 +250,20 @@ def test_the_master_goes_on_while_a_reload_is_checked(tmp_path):
         wait_until(lambda: len(serving()) == 3, service)
         assert len(checks()) == 2
         assert count_of(service, "Hang up") == 1
+        assert "Reload refused" not in service.log()
         (tmp_path / "go").unlink()
+        before = checks()
         service.process.send_signal(signal.SIGHUP)
         wait_until(lambda: len(checks()) == 3, service)
+        (killed,) = set(checks()) - set(before)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: count_of(service, "Reload refused") == 1, service)
+        assert "ended without a result: it was killed" in service.log()
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(checks()) == 4, service)
         assert service.stop(HEARS_WITHIN_SECONDS) == 0
         assert not [pid for pid in checks() if Path(f"/proc/{pid}").exists()]
-        assert "Reload refused" not in service.log()
+        assert count_of(service, "Reload refused") == 1
     finally:
         service.kill()
 
@@ -459,6 +467,29 @@ def test_a_folder_of_metrics_that_cannot_be_written_stops_the_start(
     assert len(sentences) == 1, ended.stderr
     assert "PROMETHEUS_MULTIPROC_DIR: " in sentences[0]
     assert "Traceback" not in ended.stderr
+
+
+def test_a_file_of_metrics_that_cannot_be_deleted_stops_the_start(tmp_path):
+    """The figures of the run before stayed, and nobody was told."""
+    (tmp_path / "metrics" / "counter_1.db").mkdir(parents=True)
+    options = f"-e ASYNC_MODE=gevent -e PROMETHEUS_MULTIPROC_DIR={tmp_path / 'metrics'}"
+    ended = refused(tmp_path / "instance", GUNICORN_CMD_ARGS=options)
+    assert ended.returncode == 4
+    sentences = [line for line in ended.stderr.splitlines() if "cannot start" in line]
+    assert len(sentences) == 1, ended.stderr
+    assert "counter_1.db of an earlier run cannot be deleted: " in sentences[0]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_of_metrics_by_gunicorns_option_allows_reloads(tmp_path):
+    """Every reload was refused, with the sentence that the folder had changed."""
+    options = f"-e ASYNC_MODE=gevent -e PROMETHEUS_MULTIPROC_DIR={tmp_path / 'metrics'}"
+    with ServiceProcess(tmp_path, ASYNC_MODE="gunicorn", GUNICORN_CMD_ARGS=options) as service:
+        assert service.process is not None
+        pids = service.worker_pids
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(replaced(service, pids), service)
+        assert "Reload refused" not in service.log()
 
 
 @pytest.mark.mysql

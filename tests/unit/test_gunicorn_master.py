@@ -48,6 +48,39 @@ def test_a_folder_of_the_operator_stays(arbiter, monkeypatch, tmp_path):
     assert (tmp_path / "metrics").is_dir()
 
 
+class FakeEnd(Exception):
+    """The master has ended."""
+
+
+def test_a_file_of_an_earlier_run_that_stays_ends_the_master(arbiter, monkeypatch, tmp_path):
+    """Its numbers were added to those of the new run, and so were those of all files after it."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    gunicorn_master.change_workers(arbiter, 2, None)
+    stubborn = tmp_path / "counter_1.db"
+    stubborn.mkdir()
+    lines = []
+
+    def halt(exit_status: int) -> None:
+        raise FakeEnd(exit_status)
+
+    arbiter.log = SimpleNamespace(critical=lambda text, *values: lines.append(text % values))
+    arbiter.halt, arbiter.APP_LOAD_ERROR = halt, 4
+    with pytest.raises(FakeEnd, match="4"):
+        gunicorn_master.prepare_metrics(arbiter)
+    assert f"{stubborn} of an earlier run cannot be deleted" in lines[0]
+
+
+def test_a_folder_by_gunicorns_own_option_does_not_stop_reloads(arbiter, monkeypatch):
+    """The option counted as a change of the setting, and every reload was refused."""
+    arbiter.cfg.set("workers", 1)
+    arbiter.cfg.set("raw_env", [f"{VARIABLE}=/metrics"])
+    setting = gunicorn_master._metrics_setting(arbiter)
+    monkeypatch.setenv(VARIABLE, "/metrics")  # gunicorn does it
+    assert gunicorn_master.fault_of_reload(arbiter, setting) is None
+    arbiter.cfg.env_orig[VARIABLE] = "/other"
+    assert "has changed" in (gunicorn_master.fault_of_reload(arbiter, setting) or "")
+
+
 @pytest.mark.parametrize("port", ["99999", "abc", "-1", "9" * 5000])
 def test_a_port_that_is_no_port_is_left_to_the_worker(monkeypatch, port):
     """It has the sentence; 99999 once ended the master with a traceback."""

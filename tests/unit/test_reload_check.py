@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from config import ConfigurationError
-from server import metrics_folder, reload_check
+from server import metrics_folder, reload_check, reload_guard
 from tests.support.ports import free_port
 
 ALL = "0.0.0.0"  # noqa: S104
@@ -55,3 +56,30 @@ def test_a_folder_of_metrics_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"PROMETHEUS_MULTIPROC_DIR: .*file"):
         metrics_folder.prepare_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "loop", "nowhere/metrics", "a[b]", "a*", "a\0b"])
+def test_a_folder_that_only_seems_usable_is_named(tmp_path, name):
+    """Two were taken for missing folders. Prometheus' library finds no file in a third."""
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "away")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    folder = tmp_path / name
+    with pytest.raises(ConfigurationError, match="PROMETHEUS_MULTIPROC_DIR"):
+        metrics_folder.prepare_folder(folder)
+    assert "PROMETHEUS_MULTIPROC_DIR" in (metrics_folder.fault_of(folder) or "")
+
+
+def test_a_link_to_a_folder_and_a_missing_one_are_usable(tmp_path):
+    """The other side of the edge."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (tmp_path / "link", tmp_path / "link" / "new" / "metrics"):
+        assert metrics_folder.fault_of(folder) is None
+        metrics_folder.prepare_folder(folder)
+        assert folder.is_dir()
+
+
+def test_a_check_that_was_killed_is_not_said_to_have_written_lines():
+    """The log has none above it then."""
+    for text, words in ((b"", "it was killed"), (b"PORT is wrong.", "PORT is wrong.")):
+        assert words in (reload_guard._fault_in(io.BytesIO(text)) or "")
+    assert reload_guard._fault_in(io.BytesIO(b"passed")) is None
