@@ -42,11 +42,12 @@ class BackupFolder(NamedTuple):
 def backup_folder(folder: Path) -> Iterator[BackupFolder]:
     """Create the folder if it is missing, delete leftovers if nobody writes there, and lock it.
 
-    Where the file system has no locks, nothing is deleted. Raises BackupError.
+    Where the file system has no locks, or the folder cannot be listed, nothing is deleted. Raises
+    BackupError.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = _opened(folder)
     except OSError as error:
         raise BackupError(f"{folder} cannot be written: {error.strerror}.") from None
     try:
@@ -58,6 +59,17 @@ def backup_folder(folder: Path) -> Iterator[BackupFolder]:
         yield BackupFolder(descriptor, deleted)
     finally:
         os.close(descriptor)
+
+
+def _opened(folder: Path) -> int:
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        # A folder may be for writing alone. Without O_PATH the system has no way to open it; with
+        # it, every lock fails as on a file system without locks.
+        if not hasattr(os, "O_PATH"):
+            raise
+        return os.open(folder, os.O_PATH | os.O_DIRECTORY)
 
 
 def _share(descriptor: int, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from server.backup.folder_locks import LOCK_SECONDS_MAX, backup_folder
-from server.backup.manifest import BackupError
+from server.backup.manifest import BackupError, new_private_file
 from tests.faults.test_check_kill9 import flask, run, wait_until
+from tests.support.places import new_folder
 from tests.support.service import ROOT
 
 STARTS = 20
+NOBODY = 65534
+"""The number of the user `nobody`."""
 LEFTOVER = ".balcao-20261130T200000.123456Z.dump.0a1b2c3d"
 WRITER = """
 import sys, time
@@ -138,6 +142,41 @@ def test_two_backups_share_the_folder_and_a_locked_one_is_a_sentence(tmp_path, m
         for pid in children_of(holder):
             os.kill(pid, signal.SIGKILL)
         holder.wait(10)
+
+
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """A folder of a user without the rights of root, who is the user of this process meanwhile."""
+    folder = new_folder("backups")
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    try:
+        yield folder
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def test_a_folder_for_writing_alone_takes_backups(own_folder):
+    """Such a folder protects the backups of other users. It was refused as not writable."""
+    (own_folder / LEFTOVER).touch()
+    own_folder.chmod(0o300)
+    with backup_folder(own_folder) as place, new_private_file(own_folder / "new") as temporary:
+        temporary.write_text("rows")
+    assert place.deleted == []
+    assert (own_folder / "new").exists()
+    assert (own_folder / LEFTOVER).exists()
+    own_folder.chmod(0o000)
+    with (
+        pytest.raises(BackupError, match="cannot be written"),
+        backup_folder(own_folder),
+        new_private_file(own_folder / "other"),
+    ):
+        pass
 
 
 @contextmanager
