@@ -14,7 +14,7 @@ from core.merchant_errors import (
     RequestNotFound,
 )
 from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
-from db_models import ClosingParty, Recurrence, RecurrenceStatus, RequestStatus
+from db_models import ClosingParty, Recurrence, RecurrenceStatus
 from payments.halves_wall import may_touch
 from payments.recurring import activations, lifecycle, recurrences, requests
 from payments.recurring.closings import Closing
@@ -26,8 +26,6 @@ REFUSED_BY_PAYER = Closing("AP13", "O pagador recusou a autorização")
 CANCELLED_BY_PAYER = Closing(
     "SLDB", "Cancelamento solicitado pelo usuário pagador", ClosingParty.PAYER
 )
-
-_ANSWERS = (RequestStatus.ACCEPTED, RequestStatus.REJECTED)
 
 
 class PayerVerdict(StrEnum):
@@ -104,10 +102,11 @@ def _close_request(work: Work, record: RecurrenceRecord, decision: PayerDecision
     payer = (record.recurrence.id, decision.payer.payer_document, decision.payer.payer_ispb)
     if request is None or requests.recipient_of(request.request) != payer:
         raise RequestNotFound("No request with this id asks this payer about this recurrence.")
-    is_answered = request.request.status in _ANSWERS
-    # A request that was rejected can have an open recurrence: the payer's bank has rejected it.
-    if is_answered and not work.recurrences.is_as_read(record.recurrence):
-        # The same answer was stored after the recurrence was read: read it again.
+    is_closed = not requests.is_open(request.request, work.now)
+    # A closed request can have an open recurrence, for example if the payer's bank has rejected it.
+    if is_closed and not work.recurrences.is_as_read(record.recurrence):
+        # The same answer may have been stored after the recurrence was read: read it again. An
+        # answer that names no request cancels the open one.
         raise ConcurrentUpdate
     if decision.verdict is PayerVerdict.ACCEPTED:
         requests.accept(work, request)

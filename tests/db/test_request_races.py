@@ -83,12 +83,16 @@ def test_a_cancellation_and_an_acceptance_agree(calls, processes):
         assert steps[0] == (["APROVADA", "CANCELADA"] if is_accepted else ["CANCELADA"])
 
 
+@pytest.mark.parametrize("has_request", [True, False])
 @pytest.mark.parametrize("answer", ["accepted", "refused"])
 @pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)  # SQLite has one writer
 def test_an_answer_that_another_process_has_just_stored_is_a_repetition(
-    calls, processes, monkeypatch, answer
+    calls, processes, monkeypatch, answer, has_request
 ):
-    """A bank that sends it twice must not hear that the recurrence has ended."""
+    """A bank that sends it twice must not hear that the recurrence has ended.
+
+    Also if the first names no request, as in a code that the payer has read: that cancels it.
+    """
     rec, request = sent_request(processes, calls[0])
     find = RecurrenceRequests.by_id
     first: list[Any] = []
@@ -96,7 +100,8 @@ def test_an_answer_that_another_process_has_just_stored_is_a_repetition(
     def find_after_the_other(queries, id_solic_rec):
         first.append(None)
         if len(first) == 1:
-            first.append(tell_decision(processes.bank(1), rec, answer, request=request))
+            names = {"request": request} if has_request else {"journey": 2}
+            first.append(tell_decision(processes.bank(1), rec, answer, **names))
         return find(queries, id_solic_rec)
 
     monkeypatch.setattr(RecurrenceRequests, "by_id", find_after_the_other)
