@@ -203,9 +203,11 @@ class Accounts:
         """Wait for a transaction that creates the account's test half.
 
         An UPDATE of both rows would wait too, but on PostgreSQL it sees only the rows that were
-        committed when it began.
+        committed when it began. The lock is as strong as that of the UPDATE, so rows that refer to
+        the account can be inserted meanwhile.
         """
-        self._session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+        row = select(Account.id).where(Account.id == account_id)
+        self._session.execute(row.with_for_update(key_share=True))
 
     def note_sign_in(
         self, account_id: int, checked_hash: str, now: datetime, new_hash: str | None = None

@@ -7,7 +7,9 @@ import threading
 import pytest
 
 from accounts import halves, service
+from core.ids import new_public_id
 from repository.database import in_unit_of_work, reading
+from repository.portal import PortalQueries
 from tests.accounts.people import Person
 from tests.support.plugin import SERVERS
 from tests.support.service import close_app, ready_app, settings_for
@@ -90,3 +92,29 @@ def test_a_merchant_that_changes_before_its_half_is_committed_changes_both(app, 
     assert (half.disabled_at, half.name) == (merchant.disabled_at, merchant.name)
     assert (merchant.disabled_at is not None) is (change is disable_alice)
     assert (merchant.name == "Outra loja") is (change is change_name)
+
+
+@pytest.mark.parametrize(
+    "app", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+def test_rows_that_refer_to_a_merchant_do_not_wait_for_its_change(app):
+    """Each payment is such a row. On MySQL and MariaDB the UPDATE itself makes them wait."""
+
+    def add_row():
+        with app.app_context():
+            in_unit_of_work(
+                lambda work: PortalQueries(work.session).replace_logo(
+                    work.accounts.by_login("alice").id, new_public_id(), b"logo", work.now
+                )
+            )
+
+    thread = threading.Thread(target=add_row)
+
+    def change(work):
+        work.accounts.change(work.accounts.by_login("alice").id, {"name": "Outra loja"})
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive(), "it waits for this transaction"
+
+    with app.app_context():
+        in_unit_of_work(change, attempts=1)
