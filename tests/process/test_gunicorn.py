@@ -170,6 +170,26 @@ def checked(
     )  # fmt: skip
 
 
+def test_a_check_that_fails_says_where_its_lines_are(tmp_path):
+    """Without an answer the master says that the check was killed."""
+    (tmp_path / "broken.py").write_text("raise RuntimeError('broken code')", encoding="utf-8")
+    service = ServiceProcess(tmp_path / "instance", ASYNC_MODE="gunicorn")
+    paths = ["--pythonpath", str(tmp_path)]
+    for arguments, line in (
+        ([*paths, "broken:serve"], "RuntimeError: broken code"),
+        (["--workers", "many"], "invalid int value"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", "server.reload_check", "-c", "gunicorn.conf.py", *arguments],
+            cwd=ROOT, env={**service.environment, "ASYNC_MODE": "gevent"}, capture_output=True,
+            input='{"addresses": [], "metrics_folder": ""}', text=True, timeout=WITHIN_SECONDS,
+            check=False,
+        )  # fmt: skip
+        assert ended.stdout == "a worker would not start; the lines above say why."
+        assert line in ended.stderr
+        assert ended.returncode == 1
+
+
 def test_a_reload_onto_a_port_of_another_program_is_refused(tmp_path):
     """gunicorn closes its sockets first, and ends if it cannot open the new ones."""
     with socket.create_server(("127.0.0.1", 0)) as other:
