@@ -1,7 +1,8 @@
 """Each request of a payment over HTTP: CPU time of the processes that answer, and requests/s.
 
-Rounds are interleaved. A row compares requests per CPU second of the program's processes (without
-its database server), so that other work on the machine disturbs it little.
+Rounds are interleaved, and while one program is measured the others stand still. A row compares
+requests per CPU second of the program's processes (without its database server), so that other work
+on the machine disturbs it little.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.subjects import (
     SimpleApp,
     Subject,
     idle_loads,
+    others_stopped,
 )
 
 ROUNDS = 3
@@ -99,7 +101,8 @@ def measure_running(
             for many in clients:
                 for subject in order if number % 2 == 0 else reversed(order):
                     each = max(requests, many * REQUESTS_PER_CLIENT_MIN) * operation.weight
-                    sample = _sample(subject, operation, many, each, idle[subject.name])
+                    with others_stopped(subject, order):
+                        sample = _sample(subject, operation, many, each, idle[subject.name])
                     if sample is not None:
                         key = (operation.name, many, subject.name)
                         samples.setdefault(key, []).append(sample)
