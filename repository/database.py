@@ -35,6 +35,7 @@ from repository.connections import (
 )
 from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import StoredEvent
+from repository.fair_pool import FairPool
 from repository.hosts import allow_deferring, prepare_for_list, read_after_write, use_hosts
 from repository.ledgers import Ledger
 from repository.statements import QuickStatement, Row
@@ -71,7 +72,8 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     """Bind the engines to the app and make them behave alike on every database."""
     # Each request that finds no database answers 503 and logs a line. The pool would add a stack
     # trace for each connection that it cannot close.
-    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    for name in ("sqlalchemy.pool", FairPool.__module__):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     url = settings.database_url
     options = engine_options(url, green=settings.async_mode != "threading")
     app.config["SQLALCHEMY_DATABASE_URI"] = url
