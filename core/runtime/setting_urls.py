@@ -224,7 +224,8 @@ def _check_mysql_tls(rest: str) -> None:
         if name in options:
             raise ValueError(f"has the option {name} twice")
         options[name] = value
-    if "ssl_disabled" in options and (len(options) > 1 or options["ssl_disabled"] != "true"):
+    is_off = options.get("ssl_disabled") in ("true", "1")
+    if "ssl_disabled" in options and (len(options) > 1 or not is_off):
         raise ValueError(
             "has the option ssl_disabled, which turns TLS off whatever its value is: write "
             "ssl_disabled=true without other options of TLS, or remove it"

@@ -299,6 +299,7 @@ def test_an_option_that_breaks_text_is_refused(env, option, word):
         ("ssl_verify_cert=true", "ssl_verify_cert, which the driver"),
         ("ssl_cert=/c.pem&ssl_key=/c.key&ssl_key_password=x", "ssl_key_password, which the driver"),
         ("ssl_disabled=false", "turns TLS off whatever its value is"),
+        ("ssl_disabled=0", "turns TLS off whatever its value is"),
         ("ssl_ca=/ca.pem&ssl_disabled=true", "turns TLS off whatever its value is"),
         ("ssl_ca=/ca.pem&ssl_check_hostname=maybe", "not true or false"),
         ("ssl_ca=", "ssl_ca without a value"),
@@ -323,7 +324,7 @@ def test_an_option_of_tls_that_the_driver_misreads_is_refused(env, options, word
 
 @pytest.mark.parametrize(
     "options",
-    ["ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/c.key", "ssl_disabled=true",
+    ["ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/c.key", "ssl_disabled=true", "ssl_disabled=1",
      "ssl_ca=/ca.pem&ssl_check_hostname=false", "ssl_capath=/etc/ssl/certs&ssl_cipher=AES256-SHA"],
 )  # fmt: skip
 def test_options_of_tls_that_the_driver_reads_stay(env, options):
