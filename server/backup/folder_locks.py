@@ -1,7 +1,7 @@
 """The folder of backups while one is written, and what a killed backup has left in it.
 
-Whoever writes a backup holds a shared lock of the folder, and so do the tools that write for it:
-they can outlive a process that is killed. Whoever gets the lock alone knows that nobody writes.
+A command that writes a backup holds a shared lock of the folder, and so do its tools, because they
+can outlive a command that is killed. A command that gets the lock alone knows that nobody writes.
 """
 
 from __future__ import annotations
