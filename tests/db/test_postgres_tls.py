@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,9 +17,10 @@ from sqlalchemy.engine import URL
 
 from core.clock import SystemClock
 from core.signing.development_ca import new_ca, new_server
+from tests.db.tls_commands import check_commands
 from tests.support.parts import MissingPart, leave_out
 from tests.support.servers import PrivatePostgreSQL
-from tests.support.service import ROOT, ServiceProcess
+from tests.support.service import ROOT
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -138,31 +138,10 @@ def database(server: TlsPostgreSQL) -> Iterator[str]:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def flask(url: URL, instance: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of `flask` at this address."""
-    text = url.render_as_string(hide_password=False)
-    service = ServiceProcess(instance, DATABASE_URL=text)
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", *args], cwd=ROOT,
-        env=service.environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
 @pytest.mark.timeout(240)
 def test_the_tools_use_the_address_of_the_service(server, cases, database, tmp_path):
     """Migration, backup and its check take one address; a wrong one is refused by a sentence."""
     good = address(server, cases["the right CA and host"], database)
-    migrated = flask(good, tmp_path, "db", "upgrade")
-    assert migrated.returncode == 0, migrated.stderr
-    backup = flask(good, tmp_path, "backup", "--to", str(tmp_path / "backups"))
-    assert backup.returncode == 0, backup.stderr
-    manifest = backup.stdout.splitlines()[0]
-    check = flask(good, tmp_path, "restore", "--check", manifest)
-    assert check.returncode == 0, check.stdout + check.stderr
-    for name in ("another CA", "another host", "no options"):
-        url = address(server, cases[name], database)
-        refused = flask(url, tmp_path, "backup", "--to", str(tmp_path / "none"))
-        assert refused.returncode == 1, name
-        assert str(cases[name].refusal) in refused.stderr, name
-        assert "Traceback" not in refused.stderr
-    assert not list((tmp_path / "none").glob("*"))
+    names = ("another CA", "another host", "no options")
+    refused = {address(server, cases[name], database): str(cases[name].refusal) for name in names}
+    check_commands(good, refused, tmp_path)
