@@ -531,6 +531,18 @@ def test_the_source_has_no_todo_comments():
     assert violations == []
 
 
+def test_a_test_is_skipped_in_one_place_only():
+    """A skipped test fails CI, so none may be collected for a case in which it cannot run."""
+    skip = re.compile(r"\bpytest\.(mark\.)?(skip|skipif|importorskip)\b|\.skipTest\(")
+    skips = [
+        relative_path(path)
+        for path in (ROOT / "tests").rglob("*.py")
+        if path != Path(__file__) and skip.search(path.read_text("utf-8"))
+    ]
+
+    assert skips == ["tests/support/parts.py"]
+
+
 # Requirements that no file imports, and what uses them.
 USED_WITHOUT_IMPORT = {
     "cyclonedx-bom": "python -m cyclonedx_py, a command of scripts/sbom.py",

@@ -30,6 +30,7 @@ from repository.payments import Payments
 from repository.statements import QuickStatement, flush_deferred
 from tests.db.crowd import at_once
 from tests.support.databases import create_database
+from tests.support.plugin import SERVERS
 from tests.support.service import end_to_end_id
 
 PARTS = sa.MetaData()
@@ -324,6 +325,7 @@ def test_a_rollback_forgets_the_change(engine):
     assert state(engine) == (UNCHANGED, [])
 
 
+@pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)  # SQLite has one writer
 def test_many_changes_of_one_row_at_once_are_stored_one_after_the_other(engine):
     """Each note stands for a version: no two writers may have read the same one."""
 
@@ -342,8 +344,6 @@ def test_many_changes_of_one_row_at_once_are_stored_one_after_the_other(engine):
                         raise
                     connection.rollback()
 
-    if engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has one writer")
     at_once([partial(write, number) for number in range(WRITERS)])
     rows, notes = state(engine)
     last = rows[1][1]

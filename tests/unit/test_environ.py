@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from io import BytesIO
 from time import perf_counter
 from types import SimpleNamespace
@@ -12,10 +13,8 @@ import pytest
 from server.environ import GeventHeaders, environ_of
 from server.heads import HEAD_BYTES_MAX, Head, Refusal, read_head
 
-eventlet_wsgi = pytest.importorskip("eventlet.wsgi")
-
-
-pywsgi = pytest.importorskip("gevent.pywsgi")
+eventlet_wsgi = import_module("eventlet.wsgi")
+pywsgi = import_module("gevent.pywsgi")
 CLIENT = ("127.0.0.2", 5000)
 SERVICE = ("127.0.0.1", 8000)
 
