@@ -207,6 +207,13 @@ _WRITING = threading.Lock()
 class DocumentedApp(_DescribedLater, OpenAPI):
     """A Flask app whose document also has declared models, own bodies and the common 413."""
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself: views and hooks are plain functions.
+
+        Flask asks before each call of a view and of a hook, and looks for coroutines.
+        """
+        return func
+
     def register_api(self, api: APIBlueprint, **options: Any) -> None:
         """Register the routes; their descriptions are added when the document is written."""
         self._undescribed.append(partial(self._add_descriptions, api))

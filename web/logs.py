@@ -79,7 +79,8 @@ def _escape_line(
         if key in _LINES and isinstance(value, str):
             escaped[key] = "\n".join(_escape_text(one) for one in value.split("\n"))
         else:
-            escaped[_escape_text(key)] = _escape_value(value)
+            name = key if key.isidentifier() else _escape_text(key)
+            escaped[name] = _escape_value(value)
     return escaped
 
 
@@ -110,7 +111,7 @@ def init_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     # Libraries log in the same format, so that a collector can read every line.

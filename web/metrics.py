@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from pathlib import Path
 
 from flask import Response, g, request
@@ -62,6 +63,9 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        # To find a child again by `labels` takes a lock, which is slow under eventlet.
+        self._requests_of = cache(self.requests.labels)
+        self._events_of = cache(self.events.labels)
         self.sweep_lag = Gauge(
             "balcao_sweep_lag_seconds",
             "How long the oldest due payment has been waiting for the sweep",
@@ -118,12 +122,12 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Observe the duration of a request to this route."""
-        self.requests.labels(method, route, status).observe(seconds)
+        self._requests_of(method, route, status).observe(seconds)
 
     def count_events(self, events: list[StoredEvent]) -> None:
         """Count what a unit of work recorded."""
         for event in events:
-            self.events.labels(event.name).inc()
+            self._events_of(event.name).inc()
 
     def text(self) -> bytes:
         """The metrics in Prometheus text format; of all processes if they share a directory."""

@@ -75,7 +75,8 @@ class Worker:
     def wake_numbering(self) -> None:
         """Number soon: there may be new events."""
         self._may_number = True
-        self._wake.set()
+        if not self._wake.is_set():  # under load it is, and to set it again takes a lock
+            self._wake.set()
 
     def wake_dispatcher(self) -> None:
         """Send soon: there are new deliveries, or there is a slot for those that wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -18,11 +19,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts import access, tokens
 from benchmarks.tricks.trick import Trick, instead, uncached
 from blueprints.checkout import look_routes, page_answers, page_routes
+from config import parts_of
 from core.json_text import load_json
 from core.pix.br_code import encode
 from core.runtime import setting_urls
 from payments import opening, qr_answers, qr_image, qr_routes, routes, unchanged_polls
 from web import bodies, idempotency, limits, pages, requests, static_answers, zones
+from web.api_docs import DocumentedApp
+from web.metrics import Metrics
 
 
 def _rendered_plainly(template: str, **values: Any) -> str:
@@ -95,7 +99,38 @@ def _yield_each_time(self: requests.HubYield) -> None:
 
 _plain_headers: Callable[..., Any] = Response.get_wsgi_headers
 
+
+@contextmanager
+def _many_collections(_app: Flask) -> Iterator[None]:
+    """Collect garbage as often as Python does by default."""
+    threshold = gc.get_threshold()
+    gc.set_threshold(700, *threshold[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+
+
+@contextmanager
+def _asked_each_time(app: Flask) -> Iterator[None]:
+    """Look for coroutines and for the children of metrics at each request."""
+    metrics: Metrics = parts_of(app).metrics
+    forms = instead(
+        (DocumentedApp, "ensure_sync", Flask.ensure_sync),
+        (metrics, "_requests_of", metrics.requests.labels),
+        (metrics, "_events_of", metrics.events.labels),
+    )
+    with forms(app), _many_collections(app):
+        yield
+
+
 TRICKS = [
+    Trick(
+        "what is the same for each request is not asked again, fewer collections of garbage",
+        "web/api_docs.py ensure_sync",
+        ("QR of the receipt", "page as JSON", "poll", "create", "confirm"),
+        _asked_each_time,
+    ),
     Trick(
         "fewer yields to the hub",
         "web/requests.py HubYield",
