@@ -133,11 +133,15 @@ def flush_before_statements(engine: Engine) -> None:
     if engine.dialect.driver != "pymysql":
         return
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def _flush(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+    # `retval`: SQLAlchemy calls such a listener itself, any other by one around it.
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _flush(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_more: Any
+    ) -> tuple[str, Any]:
         driver = quick_connection(connection.connection)
         if driver is not None and driver.has_deferred_for(statement):
             flush_deferred(connection)
+        return statement, parameters
 
     @event.listens_for(engine, "savepoint")
     def _save(connection: Connection, _name: str) -> None:
@@ -184,10 +188,13 @@ def note_changes_of_callers(engine: Engine) -> None:
     By the text of the statements: a query that forgot to tell would leave a revoked key valid.
     """
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def _note(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _note(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_more: Any
+    ) -> tuple[str, Any]:
         if statement.startswith(_CHANGES_OF_CALLERS):
             connection.info[CALLERS_CHANGED] = True
+        return statement, parameters
 
 
 def end_idle_transactions(engine: Engine) -> None:

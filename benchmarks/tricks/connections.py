@@ -10,13 +10,14 @@ from unittest.mock import patch
 
 from flask import Flask
 from pymysql.connections import Connection
+from pymysql.protocol import OKPacketWrapper
 from sqlalchemy import event
 
 from accounts import keys
 from benchmarks.tricks.trick import Trick, instead, near_and_far
 from config import parts_of
 from realtime.announcer import Announcer
-from repository import connections, database, events
+from repository import connections, database, events, mysql_connections
 from repository.database import Work, in_unit_of_work
 from repository.mysql_connections import QuickConnection
 
@@ -73,12 +74,20 @@ def _mark_each(app: Flask) -> Iterator[None]:
         listeners.remove(flush)
 
 
+def _key_by_wrapper(packet: Any) -> int:
+    return int(OKPacketWrapper(packet).insert_id)
+
+
 TRICKS = [
     Trick(
-        "descriptions of columns parsed once",
+        "descriptions of columns parsed once, values written without converters, only keys read",
         "repository/mysql_connections.py QuickConnection",
-        ("create by key", "confirm", "poll", "page"),
-        instead((QuickConnection, "_read_query_result", _PYMYSQL._read_query_result)),
+        ("create by key", "create", "confirm", "poll", "page"),
+        instead(
+            (QuickConnection, "_read_query_result", _PYMYSQL._read_query_result),
+            (QuickConnection, "escape", _PYMYSQL.escape),
+            (mysql_connections, "_key_in", _key_by_wrapper),
+        ),
     ),
     Trick(
         "session and queries created at first use",

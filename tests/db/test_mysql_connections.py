@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pymysql
 import pytest
 import sqlalchemy as sa
 
-from db_models import Account
+from db_models import Account, EventName
 from db_models.base import db
 from repository import mysql_connections
 from repository.mysql_connections import QuickConnection, ReusedDescriptions
@@ -198,3 +200,21 @@ def test_the_pools_have_the_size_of_the_setting(any_database_url, tmp_path, cloc
             pools: list[Any] = [engine.pool for engine in db.engines.values()]
             assert [(pool.size(), pool._max_overflow) for pool in pools] == [(size, 0)] * 2
         close_app(app)
+
+
+@pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES"])
+def test_values_are_written_as_by_pymysql(connect, mode):
+    """A character that is left as it is could end its text and begin another statement."""
+    setting = {"init_command": f"SET SESSION sql_mode = '{mode}'"}
+    plain, quick = connect(pymysql.Connection, **setting), connect(QuickConnection, **setting)
+    for one in (plain, quick):
+        one.ping()  # its answer says which mode is on
+    values: list[Any] = [None, True, 0, -1, 2**63, 1.5, Decimal("1.50"), b"\0'", ("a", 1)]
+    noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    values += [noon, noon.replace(tzinfo=None), noon.replace(tzinfo=None, microsecond=6), date.min]
+    values += [EventName.PAYMENT_CREATED, "", "plain", "%s é 🎁"]
+    values += [f"a{chr(code)}b" for code in range(256)]
+    for value in values:
+        assert quick.escape(value) == plain.escape(value), repr(value)
+    text = "".join(map(chr, range(1, 256)))
+    assert rows_of(quick, "SELECT %s, %s", (text, "\0"))[1] == ((text, "\0"),)
