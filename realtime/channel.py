@@ -16,7 +16,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -262,7 +261,7 @@ def _deliver(data: bytes, on_event: Callable[[StoredEvent], None]) -> None:
 
 
 def _serialize(event: StoredEvent) -> str:
-    fields = asdict(event)
+    fields = event._asdict()
     for stored_only in ("reason", "author", "state"):
         del fields[stored_only]
     return json.dumps({**fields, "occurred_at": rfc3339(event.occurred_at)})

@@ -133,10 +133,11 @@ def unit_of_work() -> Iterator[Work]:
             answers = ledger_.callers.answers
             work = Work(connection, ledger_.clock.now(), ledger_.recent, answers)
             info = connection.info  # a connection that is lost meanwhile has none
+            outer, context.open_work = context.get("open_work"), work
             try:
-                with _open(work):
-                    yield work
+                yield work
             finally:
+                context.open_work = outer
                 work.close()
                 changes_callers = bool(info.pop(CALLERS_CHANGED, False))
         if work.recorded_events:  # an empty transaction commits on a full disk as well
@@ -200,10 +201,12 @@ def reading() -> Iterator[Work]:
         try:
             answers = ledger_.callers.answers
             work = Work(connection, ledger_.clock.now(), ledger_.recent, answers)
+            context = behind(g)
+            outer, context.open_work = context.get("open_work"), work
             try:
-                with _open(work):
-                    yield work
+                yield work
             finally:
+                context.open_work = outer
                 work.close()
         finally:
             _give_back(connection)
@@ -223,18 +226,6 @@ def open_work() -> Work | None:
     for a connection that this one holds."""
     work: Work | None = g.get("open_work")
     return work
-
-
-@contextmanager
-def _open(work: Work) -> Iterator[None]:
-    """Let `open_work` find it."""
-    context = behind(g)
-    outer = context.get("open_work")
-    context.open_work = work
-    try:
-        yield
-    finally:
-        context.open_work = outer
 
 
 def _give_back(connection: Connection) -> None:

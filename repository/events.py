@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, CursorResult, func, insert, select, update
 
 from db_models import EventName, Payment, PaymentEvent, Receipt
 from repository.connections import Unit
 from repository.due import is_over
-from repository.statements import QuickStatement
+from repository.statements import QuickStatement, clear_column
 
 RELAY_PATIENCE = timedelta(seconds=4)
 """The process that stored an event has this long to announce it before the relay does."""
 
 
-@dataclass(frozen=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """One event of one payment, or of one receipt without a payment, as it is stored and announced.
 
     `payment_id` and `receipt_id` are row ids; an event has one of the two. `txid` is the payment's
@@ -70,7 +68,7 @@ class Events:
 
         def add_ids(key: int) -> None:
             payment_id = event.payment_id if payment is None else payment.id
-            on_stored(replace(event, id=key, payment_id=payment_id))
+            on_stored(event._replace(id=key, payment_id=payment_id))
 
         statement.defer_insert(self._unit.connection, row, add_ids)
 
@@ -87,7 +85,7 @@ class Events:
         )
         ids = {(payment_id, sequence): key for payment_id, sequence, key in keys}
         keys_of = [(event, ids[int(event.payment_id or 0), event.sequence]) for event in events]
-        return [replace(event, id=key) for event, key in keys_of]
+        return [event._replace(id=key) for event, key in keys_of]
 
     def unannounced(self, now: datetime, limit: int) -> list[StoredEvent]:
         """Events whose process should have announced them by now, oldest first."""
@@ -121,9 +119,7 @@ class Events:
 
     def mark_announced(self, event_ids: Sequence[int]) -> None:
         """Mark these events as announced, so that the relay skips them."""
-        self._unit.connection.execute(
-            update(PaymentEvent).where(PaymentEvent.id.in_(event_ids)).values(relay_at=None)
-        )
+        clear_column(self._unit.connection, PaymentEvent.__table__.c.relay_at, event_ids)
 
 
 _INSERT = QuickStatement(insert(PaymentEvent.__table__))

@@ -32,7 +32,7 @@ from db_models import (
 from repository.connections import Unit
 from repository.paging import Page
 from repository.payments import payment_of_row
-from repository.statements import QuickStatement
+from repository.statements import QuickStatement, clear_column
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class Feed:
             }
             for position, event in enumerate(events, start=last_position + 1)
         ]
-        connection.execute(_INSERT_ENTRIES, rows)
-        connection.execute(_UNMARK, {"event_ids": [event.event_id for event in events]})
+        _INSERT_ENTRIES.insert_many(connection, rows)
+        clear_column(connection, _UNNUMBERED_MARK, [event.event_id for event in events])
         return True
 
     def position_of(self, merchant_id: int, public_id: str) -> int:
@@ -240,12 +240,8 @@ _MOVE_COUNTER = QuickStatement(
     .where(_COUNTER.c.id == 1, _COUNTER.c.position == bindparam("as_read"))
     .values(position=bindparam("last"))
 )
-_INSERT_ENTRIES = insert(FeedEntry.__table__)
-_UNMARK = (
-    update(PaymentEvent.__table__)
-    .where(PaymentEvent.__table__.c.id.in_(bindparam("event_ids", expanding=True)))
-    .values(unnumbered=None)
-)
+_INSERT_ENTRIES = QuickStatement(insert(FeedEntry.__table__))
+_UNNUMBERED_MARK = PaymentEvent.__table__.c.unnumbered
 _HEAD = (
     FeedEntry.position,
     FeedEntry.public_id,

@@ -6,11 +6,12 @@ about as long as the driver's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from sqlalchemy import (
+    Column,
     ColumnDefault,
     Connection,
     Dialect,
@@ -132,7 +133,9 @@ class QuickStatement:
         compiled = self._compiled(connection, values)
         if compiled is None:
             return [tuple(row) for row in connection.execute(self.statement, values)]
-        rows: list[Row] = _send(connection, compiled, values, lambda cursor: cursor.fetchall())
+        rows: list[Row] = _send(
+            connection, compiled.text, compiled.parameters(values), lambda cursor: cursor.fetchall()
+        )
         return [compiled.decode(row) for row in rows]
 
     def row_alone(self, engine: Engine, values: Mapping[str, Any]) -> Row | None:
@@ -169,7 +172,7 @@ class QuickStatement:
         compiled = self._compiled(connection, values)
         if compiled is None:
             return int(connection.execute(self.statement, values).rowcount)
-        return int(_send(connection, compiled, values, lambda cursor: cursor.rowcount))
+        return int(_send(connection, compiled.text, compiled.parameters(values), _rows_changed))
 
     def defer_change(self, connection: Connection, values: Mapping[str, Any]) -> bool:
         """Let the COMMIT send an UPDATE of one row; returns False if it was sent and matched none.
@@ -181,7 +184,9 @@ class QuickStatement:
         driver = quick_connection(connection.connection)
         if compiled is None or driver is None or not driver.may_defer_changes:
             return self.change(connection, values) == 1
-        text, parameters = _call_listeners(connection, compiled, values, None)
+        text, parameters = _call_listeners(
+            connection, compiled.text, compiled.parameters(values), None
+        )
         driver.defer_change(text, parameters, cast(Table, cast(Update, self.statement).table).name)
         return True
 
@@ -192,7 +197,14 @@ class QuickStatement:
             key: Any = connection.execute(self.statement, values).inserted_primary_key
             return int(key[0])
         by_id = connection.dialect.name != "postgresql"
-        return int(_send(connection, compiled, values, _new_id if by_id else _returned))
+        return int(
+            _send(
+                connection,
+                compiled.text,
+                compiled.parameters(values),
+                _new_id if by_id else _returned,
+            )
+        )
 
     def defer_insert(
         self,
@@ -210,9 +222,22 @@ class QuickStatement:
         if compiled is None or driver is None or not driver.may_defer:
             on_stored(self.insert(connection, values))
             return
-        text, parameters = _call_listeners(connection, compiled, values, None)
+        text, parameters = _call_listeners(
+            connection, compiled.text, compiled.parameters(values), None
+        )
         table = cast(Table, cast(Insert, self.statement).table).name
         driver.defer_insert(text, parameters, table, on_stored)
+
+    def insert_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Send an INSERT of several rows with values for the same columns; none sends nothing."""
+        if not rows:
+            return
+        compiled = self._compiled(connection, rows[0])
+        if compiled is None:
+            connection.execute(self.statement, rows)
+            return
+        parameters = [compiled.parameters(row) for row in rows]
+        _send(connection, compiled.text, parameters, _nothing, is_many=True)
 
     def _compiled(self, bind: Connection | Engine, values: Mapping[str, Any]) -> Compiled | None:
         cache: dict[Any, Compiled] | None = bind.get_execution_options().get(COMPILED)
@@ -240,18 +265,20 @@ def flush_deferred(connection: Connection) -> None:
 
 def _send(
     connection: Connection,
-    compiled: Compiled,
-    values: Mapping[str, Any],
+    text: str,
+    parameters: Any,
     read: Callable[[Any], Any],
+    *,
+    is_many: bool = False,
 ) -> Any:
-    """Send the statement; returns what `read` reads of the cursor.
+    """Send a statement, once for each of the parameters if `is_many`; returns what `read` reads.
 
     Raises what `Connection.execute` raises.
     """
     cursor = connection.connection.cursor()
-    text, parameters = _call_listeners(connection, compiled, values, cursor)
+    text, parameters = _call_listeners(connection, text, parameters, cursor, is_many)
     try:
-        cursor.execute(text, parameters)
+        (cursor.executemany if is_many else cursor.execute)(text, parameters)
         result = read(cursor)
     except BaseException as error:
         _raise(connection, error, text, parameters, cursor)
@@ -260,12 +287,11 @@ def _send(
 
 
 def _call_listeners(
-    connection: Connection, compiled: Compiled, values: Mapping[str, Any], cursor: Any
+    connection: Connection, text: str, parameters: Any, cursor: Any, is_many: bool = False
 ) -> tuple[str, Any]:
-    """Call the listeners of `before_cursor_execute`; return the statement's text and parameters."""
-    text, parameters = compiled.text, compiled.parameters(values)
+    """Call the listeners of `before_cursor_execute`; return the text and parameters they want."""
     for listener in connection.engine.dispatch.before_cursor_execute:
-        text, parameters = listener(connection, cursor, text, parameters, None, False)
+        text, parameters = listener(connection, cursor, text, parameters, None, is_many)
     return text, parameters
 
 
@@ -286,6 +312,26 @@ def _raise(
     connection._handle_dbapi_exception(
         error, text if is_drivers else None, parameters, cursor, None
     )
+
+
+def clear_column(connection: Connection, column: Column[Any], row_ids: Sequence[int]) -> None:
+    """Set a column of the rows with these ids to NULL.
+
+    SQLAlchemy would make a parameter of each id, which costs more than the rest of the statement.
+    """
+    if not row_ids:
+        return
+    numbers = ", ".join([str(int(row_id)) for row_id in row_ids])
+    text = f"UPDATE {column.table.name} SET {column.name} = NULL WHERE id IN ({numbers})"  # noqa: S608
+    connection.exec_driver_sql(text)
+
+
+def _nothing(_cursor: Any) -> None:
+    return None
+
+
+def _rows_changed(cursor: Any) -> Any:
+    return cursor.rowcount
 
 
 def _new_id(cursor: Any) -> Any:

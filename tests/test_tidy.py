@@ -351,6 +351,10 @@ def test_what_a_verb_audits_is_audited_nowhere_else():
 SQL_CALLS = {"execute", "exec_driver_sql", "get", "scalar", "scalars"}
 
 
+OF_NAMED_TUPLES = {"_asdict", "_replace"}
+"""Public methods: Python begins them with a line so that they are no names of fields."""
+
+
 def private_names_of_libraries() -> set[tuple[str, str]]:
     """File and name of every private attribute of a library that the product uses."""
     own = {name for path in product_files() for name in _names_made_in(path)}
@@ -364,7 +368,8 @@ def private_names_of_libraries() -> set[tuple[str, str]]:
                 name, is_own = ast.unparse(node.args[1]).strip("'"), False
             else:
                 continue
-            if name.startswith("_") and not name.startswith("__") and not is_own:
+            is_private = name.startswith("_") and not name.startswith("__")
+            if is_private and name not in OF_NAMED_TUPLES and not is_own:
                 uses.add((relative_path(path), name))
     return uses
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -158,7 +157,7 @@ def _event_statement(
 ) -> None:
     row = _event_row(self, event_, payment)
     result = self._unit.connection.execute(insert(PaymentEvent.__table__), row)
-    on_stored(replace(event_, id=_row_id(result), payment_id=row["payment_id"]))
+    on_stored(event_._replace(id=_row_id(result), payment_id=row["payment_id"]))
 
 
 def _event_class(
@@ -169,7 +168,7 @@ def _event_class(
 ) -> None:
     row = _event_row(self, event_, payment)
     result = self._unit.session.execute(insert(PaymentEvent).values(**row))
-    on_stored(replace(event_, id=_row_id(result), payment_id=row["payment_id"]))
+    on_stored(event_._replace(id=_row_id(result), payment_id=row["payment_id"]))
 
 
 def _event_row(

@@ -13,7 +13,7 @@ from db_models.base import UtcDateTime, db
 from repository.connections import engine_options, read_results_quickly, reading_options
 from repository.driver_errors import is_away
 from repository.hosts import use_hosts
-from repository.statements import COMPILED, QuickStatement
+from repository.statements import COMPILED, QuickStatement, clear_column
 from tests.support.service import close_app, ready_app, settings_for
 
 PARTS = sa.MetaData()
@@ -94,6 +94,46 @@ def test_a_change_tells_how_many_rows_it_matched(engine):
         assert resize.change(connection, {"wanted": "plain", "size": 8}) == 0
         row = connection.execute(BY_TEXT, {"text": "plain"}).one()
     assert (row.size, row.details) == (50, [1])
+
+
+def test_many_rows_are_stored_as_by_sqlalchemy(engine):
+    """Each row with its own values, and none of them if one is refused."""
+    insert, read = QuickStatement(INSERT), sa.select(TABLE.c.text, TABLE.c.at, TABLE.c.details)
+    rows = [
+        {"text": f"{number} {text}", "at": NOON, "details": [number]}
+        for number in range(40)
+        for text in ("plain", "100 % %s %(x)s :y ' \" \\ é 🎁")
+    ]
+    statements: list[tuple[str, bool]] = []
+
+    def hear(*arguments: Any) -> None:
+        statements.append((arguments[2], arguments[5]))
+
+    sa.event.listen(engine, "before_cursor_execute", hear)
+    with engine.begin() as connection:
+        insert.insert_many(connection, [])
+        assert statements == []
+        insert.insert_many(connection, rows)
+        assert [(text.split()[0], is_many) for text, is_many in statements] == [("INSERT", True)]
+        stored = connection.execute(read.order_by(TABLE.c.id)).all()
+        assert [tuple(row) for row in stored] == [tuple(row.values()) for row in rows]
+        assert set(connection.scalars(sa.select(TABLE.c.size))) == {7}
+    with engine.connect() as connection:
+        with pytest.raises(sa.exc.IntegrityError):
+            insert.insert_many(connection, [{"text": "new"}, {"text": rows[0]["text"]}])
+        connection.rollback()
+        assert len(connection.execute(read).all()) == len(rows)
+
+
+def test_a_column_of_some_rows_is_cleared(engine):
+    """Those of the ids, and no others; no id changes nothing."""
+    insert = QuickStatement(INSERT)
+    with engine.begin() as connection:
+        ids = [insert.insert(connection, {"text": str(n), "is_new": True}) for n in range(600)]
+        clear_column(connection, TABLE.c.is_new, [])
+        clear_column(connection, TABLE.c.is_new, ids[1:])
+        others = connection.scalars(sa.select(TABLE.c.id).where(TABLE.c.is_new.is_not(None))).all()
+        assert others == ids[:1]
 
 
 def test_errors_are_those_of_sqlalchemy(engine):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from config import parts_of
@@ -146,8 +144,8 @@ def test_processes_with_both_keys_hear_the_others(redis_url, clock):
         def publish(_since, subscribed=subscribed):
             subscribed.append(1)
             if len(subscribed) == 2:
-                old.publish(replace(event, txid="old"))
-                new.publish(replace(event, txid="new"))
+                old.publish(event._replace(txid="old"))
+                new.publish(event._replace(txid="new"))
 
         def note(one, txids=txids):
             txids.append(one.txid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -101,7 +100,7 @@ def test_an_event_with_another_merchants_payment_is_sent_to_nobody(there, people
     theirs, ours = create(people[1]), create(people[0])
     bank.confirm(theirs)
     bank.confirm(ours)
-    crossed = replace(events[-1], payment_id=events[0].payment_id)
+    crossed = events[-1]._replace(payment_id=events[0].payment_id)
     there.sockets.hear(crossed)
     there.tell()
     assert [line.messages for line in lines] == [[], []]
