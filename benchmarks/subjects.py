@@ -91,6 +91,8 @@ class Subject(ABC):
 
     pace: Sequence[Step] = ()
     """How a waiting page polls beside its socket; empty for a page that does not."""
+    later_seconds = 0.0
+    """Within this time after its answers it has done all that it does later."""
 
     def __init__(self, name: str, port: int, pid: int, database_pid: int | None) -> None:
         self.name, self.port, self.pid, self.database_pid = name, port, pid, database_pid
@@ -141,6 +143,9 @@ class Subject(ABC):
 
 class Checkout(Subject):
     """The service of this checkout or of another one."""
+
+    later_seconds = 1.2
+    """Its jobs run each second."""
 
     def __init__(
         self, name: str, process: ServiceProcess, database_pid: int | None, checkout: Path = ROOT
