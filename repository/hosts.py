@@ -103,14 +103,17 @@ def _version(connection: Any) -> str:
 
 
 def _has_guard(connection: Any) -> bool:
-    """Whether the server refuses the guard behind a statement that changed no row."""
+    """Whether the guard passes behind a statement of one row, and is refused behind another."""
+    outcomes: list[object] = []
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        try:
-            cursor.execute(ONE_ROW_GUARD)
-        except pymysql.Error as error:
-            return error.args[:1] == (OUT_OF_RANGE,)
-    return False
+        for statement in ("SELECT 1 INTO @balcao_guard", "SELECT 1"):
+            cursor.execute(statement)
+            try:
+                cursor.execute(ONE_ROW_GUARD)
+                outcomes.append("passed")
+            except pymysql.Error as error:
+                outcomes.append(error.args[0])
+    return outcomes == ["passed", OUT_OF_RANGE]
 
 
 def _variable(connection: Any, name: str) -> Any:

@@ -369,12 +369,16 @@ def test_where_the_guard_may_not_end_a_command_changes_are_sent_at_once(
 
 
 @on_mysql
-def test_a_server_is_asked_whether_it_refuses_the_guard(engine, monkeypatch):
-    """If it accepts the value, a change that matched no row could be committed."""
+@pytest.mark.parametrize(("part", "other"), [("+", "-"), ("<> 1", "<> 99")])
+def test_a_server_is_asked_whether_it_refuses_the_guard(engine, monkeypatch, part, other):
+    """If it accepts the value, a change that matched no row could be committed.
+
+    If it refuses the guard behind one row as well, no change could be committed.
+    """
     with engine.connect() as connection:
         driver: Any = quick_connection(connection.connection)
         assert driver.may_defer_changes
-        monkeypatch.setattr(hosts, "ONE_ROW_GUARD", ONE_ROW_GUARD.replace("+", "-"))
+        monkeypatch.setattr(hosts, "ONE_ROW_GUARD", ONE_ROW_GUARD.replace(part, other))
         assert not hosts._has_guard(driver)
 
 
