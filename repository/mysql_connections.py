@@ -39,6 +39,7 @@ Arithmetic beyond the largest integer is an error in every `sql_mode`. A value f
 only a warning, and the error of a `DO` is forgotten.
 """
 OUT_OF_RANGE = 1690
+_ANSWER_GUARD = "SELECT 18446744073709551615 + IF(({}) <=> '{}', 0, 1) INTO @balcao_guard"
 
 if TYPE_CHECKING:
     _Connection = Connection[Any]
@@ -153,6 +154,7 @@ class QuickConnection(_Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Connect; several statements may be sent at once."""
         self._deferred: list[DeferredStatement] = []
+        self._guards: list[str] = []
         self._is_broken = False
         """Whether a deferred statement failed: nothing may be committed before a rollback."""
         flags = options.get("client_flag", 0) | CLIENT.MULTI_STATEMENTS
@@ -229,6 +231,22 @@ class QuickConnection(_Connection):
             self._is_broken = True
             raise
 
+    def guard_commit(self, guard: str) -> None:
+        """Let `commit` send this guard, whatever is flushed before; `rollback` forgets it.
+
+        If it refuses, `commit` commits nothing and raises what it raises after `defer_change`.
+        """
+        self._guards.append(guard)
+
+    def check_guards(self) -> None:
+        """Send the guards of the COMMIT now. Raises what `commit` raises."""
+        for guard in self._guards:
+            try:
+                with self.cursor() as cursor:
+                    cursor.execute(guard)
+            except MySQLError as error:
+                raise self._error_of_commit(error, guard) from error
+
     def forget_deferred(self) -> None:
         """Send none of the deferred statements."""
         self._deferred.clear()
@@ -242,7 +260,7 @@ class QuickConnection(_Connection):
         if self._is_broken:
             raise _changed_since()
         texts = [part for one in pending for part in one.parts]
-        texts.append("COMMIT")
+        texts += [*self._guards, "COMMIT"]
         own: Any = self
         keys: list[int] = []
         try:
@@ -255,6 +273,7 @@ class QuickConnection(_Connection):
         except BaseException:
             self._is_broken = True
             raise
+        self._guards.clear()
         stored = iter(keys)
         for one in pending:
             key, *_ = [next(stored) for _ in one.parts]
@@ -263,7 +282,8 @@ class QuickConnection(_Connection):
     def _error_of_commit(self, error: MySQLError, text: str) -> MySQLError:
         """What `commit` raises for an error of the statement with this text."""
         self._is_broken = True
-        if text is ONE_ROW_GUARD and error.args[:1] == (OUT_OF_RANGE,):
+        is_guard = text is ONE_ROW_GUARD or text in self._guards
+        if is_guard and error.args[:1] == (OUT_OF_RANGE,):
             return _changed_since()
         if not self.open and not isinstance(error, OperationalError):
             # PyMySQL could not follow the answers: an interrupted command may end without one, and
@@ -272,8 +292,9 @@ class QuickConnection(_Connection):
         return error
 
     def rollback(self) -> None:
-        """Roll back, and forget the deferred statements."""
+        """Roll back, and forget the deferred statements and the guards."""
         self.forget_deferred()
+        self._guards.clear()
         super().rollback()
         self._is_broken = False
 
@@ -312,8 +333,17 @@ def _key_in(packet: Any) -> int:
     return int(packet.read_length_encoded_integer())
 
 
+def answer_guard(question: str, answer: str) -> str:
+    """A guard that refuses unless this SELECT of one value gives this answer, of hex digits, now.
+
+    At READ COMMITTED it reads what is committed when it begins, and locks nothing: with `SET`
+    instead of `INTO` MariaDB locks the rows.
+    """
+    return _ANSWER_GUARD.format(question, answer)
+
+
 def _changed_since() -> OperationalError:
-    """The error for an UPDATE of one row that matched none."""
+    """The error for an UPDATE of one row that matched none, and for an answer that has changed."""
     return OperationalError(ER.CHECKREAD, "The record has changed since it was read.")
 
 

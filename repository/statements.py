@@ -167,6 +167,15 @@ class QuickStatement:
         pooled.close()
         return None if row is None else compiled.decode(row)
 
+    def text_with(self, connection: Connection, values: Mapping[str, Any]) -> str:
+        """The statement with these values in it, as PyMySQL sends it."""
+        compiled = self._compiled(connection, values)
+        driver = quick_connection(connection.connection)
+        if compiled is None or driver is None:
+            raise TypeError("Only PyMySQL writes values into a statement.")
+        with driver.cursor() as cursor:
+            return str(cursor.mogrify(compiled.text, compiled.parameters(values)))
+
     def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Send an UPDATE; returns how many rows it matched."""
         compiled = self._compiled(connection, values)
@@ -259,6 +268,16 @@ def flush_deferred(connection: Connection) -> None:
     if driver is not None:
         try:
             driver.flush_deferred()
+        except BaseException as error:
+            _raise(connection, error, "", None, None)
+
+
+def check_guards(connection: Connection) -> None:
+    """Send the guards of the COMMIT now. Raises what `Connection.execute` raises."""
+    driver = quick_connection(connection.connection)
+    if driver is not None:
+        try:
+            driver.check_guards()
         except BaseException as error:
             _raise(connection, error, "", None, None)
 
