@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import count
 
 from accounts.access import has_credentials
 from config import current_settings
@@ -47,16 +46,18 @@ def open_payment(
     ProviderRefused, ProviderUnsupported, and what `merchant_of` raises.
     """
     settings = current_settings()
-    attempts = count()
+    is_counted = False
     is_stranger = not has_credentials()
     if is_stranger:
         keyed = keyed.of_stranger("open")
 
     def create(work: Work) -> CreatedAnswer:
+        nonlocal is_counted
         merchant = merchant_of(work)
-        if next(attempts) == 0:
+        if not is_counted:
             client = None if is_stranger else f"account {merchant.id}"
             request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
+            is_counted = True
         else:  # A unique index refused the first try: find out which.
             first = keyed.first_answer(work, merchant.id)
             if first is not None:

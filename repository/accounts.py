@@ -17,6 +17,7 @@ from db_models.account import MERCHANT
 from repository import usable_credentials
 from repository.connections import Unit, rows_changed
 from repository.detached import Detached
+from repository.mysql_connections import answer_guard
 from repository.paging import Keyset, Page
 from repository.statements import QuickStatement
 from repository.usable_credentials import ACCOUNTS
@@ -148,6 +149,18 @@ class Accounts:
         """
         row = _BY_KEY.row(self._unit.connection, {"key_sha256": key_sha256})
         return usable_credentials.account_and_credential(row, _KEYS)
+
+    def find_by_key_with_guard(self, key_sha256: str) -> tuple[tuple[Account, ApiKey], str] | None:
+        """As `find_by_key_sha256`, with the guard of a COMMIT (`mysql_connections.answer_guard`).
+
+        It refuses once the key or its account has changed. On MySQL and MariaDB only.
+        """
+        row = _BY_KEY_WITH_FINGERPRINT.row(self._unit.connection, {"key_sha256": key_sha256})
+        usable = usable_credentials.account_and_credential(row and row[:-1], _KEYS)
+        if row is None or usable is None:
+            return None
+        question = _FINGERPRINT.text_with(self._unit.connection, {"key_sha256": key_sha256})
+        return usable, answer_guard(question, row[-1])
 
     def find_signed_in(self, public_id: str, sign_in_id: str, now: datetime) -> Account | None:
         """The account of a sign-in that has not ended, or None; it belongs to no session."""
@@ -282,8 +295,12 @@ def _both(account_id: int) -> ColumnElement[bool]:
 
 _KEYS = Detached(ApiKey)
 # Built once: building a statement costs more than executing it.
-_BY_KEY = QuickStatement(
-    usable_credentials.select_usable(ApiKey, ApiKey.key_sha256 == bindparam("key_sha256"))
+_USABLE_KEY = usable_credentials.select_usable(ApiKey, ApiKey.key_sha256 == bindparam("key_sha256"))
+_BY_KEY = QuickStatement(_USABLE_KEY)
+_KEY_FINGERPRINT = usable_credentials.fingerprint(ApiKey)
+_BY_KEY_WITH_FINGERPRINT = QuickStatement(_USABLE_KEY.add_columns(_KEY_FINGERPRINT))
+_FINGERPRINT = QuickStatement(
+    _USABLE_KEY.with_only_columns(_KEY_FINGERPRINT, maintain_column_froms=True)
 )
 _IS_SIGNED_IN = (
     SignIn.public_id == bindparam("sign_in_id"),

@@ -19,6 +19,7 @@ from core.clock import Clock
 from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable
 from core.runtime.proxies import behind
 from db_models.base import db
+from repository.assumptions import Assumptions
 from repository.connections import (
     CALLERS_CHANGED,
     ENDED,
@@ -116,8 +117,12 @@ def now() -> datetime:
 
 
 @contextmanager
-def unit_of_work() -> Iterator[Work]:
+def unit_of_work(*, may_assume: bool = False) -> Iterator[Work]:
     """Open a transaction: returning commits and calls the listeners, raising rolls back.
+
+    With `may_assume` it may begin with credentials that were looked up shortly before. They are
+    verified before it ends, by a return or by an error; the caller repeats it after
+    ConcurrentUpdate.
 
     Raises DatabaseUnavailable if the database is away, ConcurrentUpdate after a deadlock and
     LostRace after a violated unique constraint. A unit of work inside another raises RuntimeError.
@@ -128,24 +133,36 @@ def unit_of_work() -> Iterator[Work]:
     context.in_unit_of_work = True
     ledger_ = ledger()
     changes_callers = False
+    assumptions: Assumptions | None = None
+    is_committed = False
     try:
         with _translate_errors(ledger_), _transaction(ledger_) as connection:
             answers = ledger_.callers.answers
-            work = Work(connection, ledger_.clock.now(), ledger_.recent, answers)
+            assumptions = Assumptions(connection) if may_assume else None
+            work = Work(connection, ledger_.clock.now(), ledger_.recent, answers, assumptions)
             info = connection.info  # a connection that is lost meanwhile has none
             outer, context.open_work = context.get("open_work"), work
             try:
                 yield work
+            except (ConcurrentUpdate, exc.SQLAlchemyError, OSError):
+                raise  # repeated with a true look-up, or an answer that says nothing of the rows
+            except Exception:
+                if assumptions is not None:
+                    assumptions.check()
+                raise
             finally:
                 context.open_work = outer
                 work.close()
                 changes_callers = bool(info.pop(CALLERS_CHANGED, False))
+        is_committed = True
         if work.recorded_events:  # an empty transaction commits on a full disk as well
             ledger_.written_at = work.now
     finally:
         context.in_unit_of_work = False
         if changes_callers:  # also after an error: a COMMIT without an answer may have been done
             ledger_.callers.change()
+        if assumptions is not None:
+            assumptions.end(is_committed=is_committed)
     _call_listeners(work.recorded_events)
     if work.has_deliveries:
         ledger_.on_deliveries()
@@ -178,7 +195,8 @@ def in_unit_of_work(do: Callable[[Work], Result], attempts: int = ATTEMPTS_MAX) 
     """
     for attempt in range(attempts):
         try:
-            with unit_of_work() as work:
+            # Only the first attempt assumes: a true look-up follows whatever went wrong.
+            with unit_of_work(may_assume=attempt == 0 and attempts > 1) as work:
                 result = do(work)
         except ConcurrentUpdate:
             if attempt == attempts - 1:

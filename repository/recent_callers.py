@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
+
+from repository.assumptions import Assumptions
 
 CALLERS_SECONDS = 2.0
 """The longest time for which a look-up of credentials is reused.
@@ -14,6 +17,7 @@ A revocation that is not heard, because Redis has just gone, takes effect after 
 """
 _AGE_MAX = timedelta(seconds=CALLERS_SECONDS)
 _CALLERS_MAX = 10_000
+_GUARDED = "guarded"
 
 Answer = TypeVar("Answer")
 CallerAnswers = dict[Hashable, tuple[datetime, float, Any]]
@@ -23,8 +27,8 @@ CallerAnswers = dict[Hashable, tuple[datetime, float, Any]]
 class RecentCallers:
     """A cache of look-ups of credentials, for a process that hears of changes by the others.
 
-    Without Redis nothing is remembered: another process, such as a `flask` command, may revoke a
-    credential at any time, and only the database knows.
+    Without Redis another process, such as a `flask` command, may revoke a credential at any time,
+    and only the database knows. Then a look-up is reused only if the COMMIT verifies it.
     """
 
     def __init__(self) -> None:
@@ -58,18 +62,42 @@ class RecentCallers:
         if cache is not self._answers or not self.hears():
             return look_up()
         moment = time.monotonic()
-        entry = cache.get(key)
-        if entry is not None:
-            looked_up_at, then, value = entry
-            age = now - looked_up_at  # the wall clock may jump, and sign-ins end by it
-            if moment - then < CALLERS_SECONDS and timedelta(0) <= age < _AGE_MAX:
-                return value  # type: ignore[no-any-return]
+        recent = _recent_answer(cache, key, now, moment)
+        if recent is not None:
+            return recent  # type: ignore[no-any-return]
         answer = look_up()
         if answer is not None:
-            if len(cache) >= _CALLERS_MAX:
-                cache.clear()
-            cache[key] = (now, moment, answer)
+            _store(cache, key, (now, moment, answer))
         return answer
+
+    def assume(
+        self,
+        key: Hashable,
+        now: datetime,
+        look_up: Callable[[], tuple[Answer, str] | None],
+        cache: CallerAnswers,
+        assumptions: Assumptions,
+    ) -> Answer | None:
+        """As `find`, for a process that hears nothing: the COMMIT verifies a reused answer.
+
+        `look_up` returns an answer and its guard. If the transaction does not commit, the answer is
+        forgotten. What `find` stores is not reused here, and the other way round.
+        """
+        if cache is not self._answers:
+            guarded = look_up()
+            return None if guarded is None else guarded[0]
+        moment = time.monotonic()
+        place = (_GUARDED, key)
+        recent = _recent_answer(cache, place, now, moment)
+        if recent is not None:
+            answer, guard = recent
+            assumptions.add(guard, partial(cache.pop, place, None))
+            return answer  # type: ignore[no-any-return]
+        guarded = look_up()
+        if guarded is None:
+            return None
+        _store(cache, place, (now, moment, guarded))
+        return guarded[0]
 
     def forget(self) -> None:
         """Look all credentials up again: some have changed."""
@@ -79,3 +107,20 @@ class RecentCallers:
         """Forget, here and in the other processes, after the commit of a change."""
         self.forget()
         self.publish()
+
+
+def _recent_answer(cache: CallerAnswers, key: Hashable, now: datetime, moment: float) -> Any:
+    """The stored answer, or None if there is none or it is too old."""
+    entry = cache.get(key)
+    if entry is None:
+        return None
+    looked_up_at, then, answer = entry
+    age = now - looked_up_at  # the wall clock may jump, and sign-ins end by it
+    is_recent = moment - then < CALLERS_SECONDS and timedelta(0) <= age < _AGE_MAX
+    return answer if is_recent else None
+
+
+def _store(cache: CallerAnswers, key: Hashable, entry: tuple[datetime, float, Any]) -> None:
+    if len(cache) >= _CALLERS_MAX:
+        cache.clear()
+    cache[key] = entry

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound
 from db_models import Account, Payment, Recurrence, RecurrenceChange, RecurringChargeChange
 from repository.accounts import Accounts, RecentAccounts
+from repository.assumptions import Assumptions
 from repository.audit import Audit
 from repository.bank_leases import BankLeases
 from repository.charge_batches import ChargeBatches
@@ -55,12 +56,17 @@ class Work:
         now: datetime,
         recent: RecentAccounts,
         caller_answers: CallerAnswers,
+        assumptions: Assumptions | None = None,
     ) -> None:
-        """Use this connection; the caller commits or rolls back."""
+        """Use this connection; the caller commits or rolls back.
+
+        With `assumptions` it may assume what its COMMIT verifies: it is repeated if need be.
+        """
         self.connection = connection
         self.now = now
         self.recent = recent
         self.caller_answers = caller_answers
+        self.assumptions = assumptions
         self.recorded_events: list[StoredEvent] = []
         self.has_deliveries = False
         """Whether it stored deliveries; those of events are stored when they are numbered."""

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 import config
 from accounts import renewal
-from benchmarks.tricks.trick import Trick, instead
+from benchmarks.tricks.trick import Trick, instead, near_and_far
 from payments import bank_signature
 from repository import database
+from repository.assumptions import Assumptions
 from repository.statements import QuickStatement
 from web import logs, metrics, requests
 
@@ -29,6 +30,14 @@ def _through_proxy(proxy: Any) -> Any:
 _USERS_OF_PROXIES = (config, bank_signature, database, logs, metrics, renewal, requests)
 
 TRICKS = [
+    *near_and_far(
+        Trick(
+            "a key that was looked up is verified by the COMMIT",
+            "repository/recent_callers.py assume",
+            ("create by key",),
+            instead((Assumptions, "are_possible", lambda _self: False)),
+        )
+    ),
     Trick(
         "the UPDATE of a locked payment sent with COMMIT",
         "repository/statements.py defer_change",
