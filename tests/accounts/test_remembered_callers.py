@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from datetime import timedelta
 from functools import partial
@@ -17,9 +18,11 @@ from repository import recent_callers
 from repository.database import in_unit_of_work
 from repository.recent_callers import RecentCallers
 from tests.accounts.people import PASSWORD, Person, bearer
+from tests.db.crowd import at_once
 from tests.db.tables import NOON
 from tests.support.service import ServiceProcess, close_app, ready_app, settings_for
 
+BODY = json.dumps({"value": 10}).encode()
 HEARD_SECONDS = 20
 """Far longer than a message takes, on the busiest machine."""
 
@@ -289,6 +292,48 @@ def test_without_redis_two_processes_forget_within_seconds(module_server, fresh_
             wait_until(lambda refused=refused: refused()[0] == 401)
 
 
+@pytest.mark.mysql
+@pytest.mark.slow
+def test_without_redis_a_process_stores_nothing_after_another_one_has_revoked_the_key(
+    fresh_database, tmp_path
+):
+    """Both remember the key, and clients send creations to both, in greenlets of their hubs."""
+    shared = {"DATABASE_URL": fresh_database("mysql")}
+    with (
+        ServiceProcess(tmp_path / "one", **shared) as one,
+        ServiceProcess(tmp_path / "two", PUBLIC_URL=one.url, **shared) as two,
+    ):
+        person = Session(one)
+        for _ in range(3):
+            race_of_creators(person, person.key("payments:write"), (one, two))
+
+
+def race_of_creators(person, key, both):
+    """Creators at two processes; the first one revokes their key meanwhile."""
+    headers = {**bearer(key["key"]), "Content-Type": "application/json"}
+    answers, revoked_at, is_over = [], [], threading.Event()
+
+    def create(process):
+        while not is_over.is_set():
+            sent_at = time.monotonic()
+            answers.append((sent_at, process.request("POST", "/payments/pix", BODY, headers)[0]))
+
+    def revoke():
+        try:
+            wait_until(lambda: len(answers) > 60)
+            path = f"/api/keys/{key['id']}"
+            assert both[0].request("DELETE", path, headers=person.headers)[0] == 200
+            revoked_at.append(time.monotonic())
+            before = len(answers)
+            wait_until(lambda: len(answers) > before + 60)
+        finally:
+            is_over.set()
+
+    at_once([revoke, *(partial(create, process) for process in both * 3)])
+    assert {status for _, status in answers} == {201, 401}
+    assert [sent for sent, status in answers if status == 201 and sent > revoked_at[0]] == []
+
+
 class Session:
     """Alice as a program at a process."""
 
@@ -300,9 +345,9 @@ class Session:
         _, answer, _ = process.request("POST", "/token", form, sent)
         self.headers = bearer(json.loads(answer)["access_token"])
 
-    def key(self):
+    def key(self, scope="payments:read"):
         """A new API key."""
-        return self._post("/api/keys", {"scopes": ["payments:read"]}, self.headers)
+        return self._post("/api/keys", {"scopes": [scope]}, self.headers)
 
     def _post(self, path, body, headers=None):
         sent = {"Content-Type": "application/json", **(headers or {})}
