@@ -17,7 +17,12 @@ from sqlalchemy import (
 
 from core.runtime.database_hosts import HOSTS, FirstWritable, hosts_in
 from repository.driver_errors import is_wrong_host
-from repository.mysql_connections import ONE_ROW_GUARD, OUT_OF_RANGE, QuickConnection
+from repository.mysql_connections import (
+    ONE_ROW_GUARD,
+    OUT_OF_RANGE,
+    QuickConnection,
+    answer_guard,
+)
 
 CAUSAL_READS = 3
 """The value of Galera's `wsrep_sync_wait`: 1 for reads and 2 for updates and deletes."""
@@ -103,17 +108,23 @@ def _version(connection: Any) -> str:
 
 
 def _has_guard(connection: Any) -> bool:
-    """Whether the guard passes behind a statement of one row, and is refused behind another."""
+    """Whether each of the two guards passes where it must, and is refused where it must."""
     outcomes: list[object] = []
     with connection.cursor() as cursor:
-        for statement in ("SELECT 1 INTO @balcao_guard", "SELECT 1"):
+        for statement, guard in (
+            ("SELECT 1 INTO @balcao_guard", ONE_ROW_GUARD),
+            ("SELECT 1", ONE_ROW_GUARD),
+            ("SELECT 1", answer_guard("SELECT 'a'", "a")),
+            ("SELECT 1", answer_guard("SELECT 'a'", "b")),
+            ("SELECT 1", answer_guard("SELECT 'a' FROM DUAL WHERE 1 = 0", "a")),
+        ):
             cursor.execute(statement)
             try:
-                cursor.execute(ONE_ROW_GUARD)
+                cursor.execute(guard)
                 outcomes.append("passed")
             except pymysql.Error as error:
                 outcomes.append(error.args[0])
-    return outcomes == ["passed", OUT_OF_RANGE]
+    return outcomes == ["passed", OUT_OF_RANGE, "passed", OUT_OF_RANGE, OUT_OF_RANGE]
 
 
 def _variable(connection: Any, name: str) -> Any:

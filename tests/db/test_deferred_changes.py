@@ -25,7 +25,7 @@ from repository.connections import (
 from repository.database import in_unit_of_work, unit_of_work
 from repository.driver_errors import is_away, is_conflict
 from repository.hosts import use_hosts
-from repository.mysql_connections import ONE_ROW_GUARD, quick_connection
+from repository.mysql_connections import ONE_ROW_GUARD, answer_guard, quick_connection
 from repository.payments import Payments
 from repository.statements import QuickStatement, flush_deferred
 from tests.db.crowd import at_once
@@ -380,6 +380,20 @@ def test_a_server_is_asked_whether_it_refuses_the_guard(engine, monkeypatch, par
         driver: Any = quick_connection(connection.connection)
         assert driver.may_defer_changes
         monkeypatch.setattr(hosts, "ONE_ROW_GUARD", ONE_ROW_GUARD.replace(part, other))
+        assert not hosts._has_guard(driver)
+
+
+@on_mysql
+@pytest.mark.parametrize(("part", "other"), [("IF(", "NOT IF("), ("0, 1", "0, 0")])
+def test_a_server_is_asked_whether_it_compares_answers(engine, monkeypatch, part, other):
+    """If it lets a wrong answer pass, a revoked key could store a payment."""
+
+    def guard_of_another_server(question, answer):
+        return answer_guard(question, answer).replace(part, other)
+
+    with engine.connect() as connection:
+        driver: Any = quick_connection(connection.connection)
+        monkeypatch.setattr(hosts, "answer_guard", guard_of_another_server)
         assert not hosts._has_guard(driver)
 
 
