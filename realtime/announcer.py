@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -200,7 +200,22 @@ class Announcer:
             for listener in self.listeners:
                 listener(event)
 
+    def _is_watched(self, rooms: Iterable[str]) -> bool:
+        """Whether a client of this process is in one of these rooms.
+
+        One that enters later reads the payment's state after it has entered.
+        """
+        socketio: Any = self._socketio  # the stubs lack the server
+        entered = socketio.server.manager.rooms.get("/", {})
+        return any(room in entered for room in rooms)
+
     def _emit(self, event: StoredEvent) -> None:
+        portal_room = merchant_room(event.merchant_id)
+        rooms: Any = [portal_room]  # the stubs allow one room only
+        if event.txid is not None:
+            rooms.insert(0, room_of(event.txid))
+        if not self._is_watched(rooms):  # else a message would be written for nobody
+            return
         name = event.name.replace(".", "-")
         message = {
             "payment_id": event.txid,
@@ -209,12 +224,10 @@ class Announcer:
             "occurred_at": rfc3339(event.occurred_at),
             "message": event.message,
         }
-        portal_room = merchant_room(event.merchant_id)
         if event.txid is None:
             receipt = {"end_to_end_id": event.end_to_end_id, "value": _value_of(event)}
             self._socketio.emit(name, {**message, **receipt}, to=portal_room)
             return
-        rooms: Any = [room_of(event.txid), portal_room]  # the stubs allow one room only
         self._socketio.emit(name, message, to=rooms)
         # Clients of other systems listen for the name with the id.
         self._socketio.emit(f"{name}-{event.txid}", message, to=rooms)

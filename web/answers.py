@@ -42,10 +42,9 @@ _origin = lru_cache(maxsize=16)(iri_to_uri)
 
 def private_json(body: Any, status: int = 200) -> Response:
     """JSON that no cache may store."""
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     text = current_app.json.dumps(body, separators=(",", ":"))
-    response = Complete(f"{text}\n", status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Complete(f"{text}\n", status, headers)
 
 
 POLLED_CACHING = "no-cache, private"

@@ -83,6 +83,27 @@ def test_nothing_is_announced_before_the_commit(app, bob, make_payment):
     assert after == ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
 
 
+def test_a_message_is_written_only_if_somebody_is_in_its_rooms(
+    app, bob, make_payment, bank, monkeypatch
+):
+    """Every process hears of every event, and most of them serve none of its watchers."""
+    watched, other = make_payment(), make_payment()
+    _watch(bob, watched)
+    socketio = app.extensions["socketio"]
+    written = []
+    emit = socketio.emit
+
+    def write(name, *arguments, **options):
+        written.append(name)
+        emit(name, *arguments, **options)
+
+    monkeypatch.setattr(socketio, "emit", write)
+    bank.confirm(other)
+    assert written == []
+    bank.confirm(watched)
+    assert set(written) >= set(_event_names(bob)) > set()
+
+
 def test_the_relay_announces_what_a_killed_process_committed(
     app, bob, announcer, make_payment, clock
 ):
