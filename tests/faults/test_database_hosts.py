@@ -193,6 +193,7 @@ def test_a_galera_cluster_loses_a_node_and_has_another_one_frozen(cluster: Galer
         check_created(tables, shoppers, payments)
         check_heard(shop, storm)
     wait_until(lambda: count_unannounced(tables) == 0, 30, "every event is announced")
+    wait_until(cluster.is_whole, 60, "the frozen node is back")  # it learns that it was excluded
     for number in range(len(nodes)):
         check_settled(Tables(cluster.latest(number)), storm)
     for service in services:

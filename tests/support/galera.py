@@ -95,6 +95,12 @@ class GaleraNode(PrivateMariaDB):
         """Whether the node belongs to a majority, without which it refuses other statements."""
         return self._run_alone("SHOW STATUS LIKE 'wsrep_cluster_status'")[0][1] == "Primary"
 
+    def has_caught_up(self, members: int) -> bool:
+        """Whether the node belongs to a cluster of so many, and has what the others have."""
+        rows = self._run_alone("SHOW STATUS LIKE 'wsrep%'")
+        wanted = {("wsrep_cluster_size", str(members)), ("wsrep_local_state_comment", "Synced")}
+        return wanted <= set(rows)
+
     def declare_majority(self) -> None:
         """Let the node work alone, as an operator does when the others are lost."""
         self._run_alone("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'")
@@ -153,6 +159,10 @@ class GaleraCluster:
         engine.dispose()
         yield GaleraCluster(self.nodes, name)
         drop_database(new)
+
+    def is_whole(self) -> bool:
+        """Whether all nodes are in the cluster, and each has what the others have."""
+        return all(node.has_caught_up(len(self.nodes)) for node in self.nodes)
 
     def url(self, place: int) -> str:
         """The database at this node alone."""
