@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -248,8 +249,17 @@ def test_every_recorded_event_is_in_the_document_and_no_other():
     assert documented == set(EventName) == recorded_events()
 
 
+class _Everywhere(dict[str, Any]):
+    """The clients by room: there is one in each."""
+
+    def __contains__(self, _room: object) -> bool:
+        return True
+
+
 class _HeardEmits:
     """A stand-in for Socket.IO that records events and rooms."""
+
+    server = SimpleNamespace(manager=SimpleNamespace(rooms={"/": _Everywhere()}))
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
