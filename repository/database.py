@@ -144,10 +144,10 @@ def unit_of_work(*, may_assume: bool = False) -> Iterator[Work]:
             outer, context.open_work = context.get("open_work"), work
             try:
                 yield work
-            except (ConcurrentUpdate, exc.SQLAlchemyError, OSError):
-                raise  # repeated with a true look-up, or an answer that says nothing of the rows
-            except Exception:
-                if assumptions is not None:
+            except Exception as error:
+                # A conflict is repeated with a true look-up, and 503 says nothing of the rows.
+                is_harmless = isinstance(_own_error(error), (ConcurrentUpdate, DatabaseUnavailable))
+                if assumptions is not None and not is_harmless:
                     assumptions.check()
                 raise
             finally:
@@ -271,23 +271,25 @@ def _translate_errors(ledger_: Ledger) -> Iterator[None]:
     """Raise our own errors for those of the drivers."""
     try:
         yield
-    except BalcaoError:
-        raise
-    except exc.IntegrityError as error:
-        if is_unique_violation(error):
-            raise LostRace from error
-        if is_conflict(error):
-            raise ConcurrentUpdate from error
-        raise
-    except exc.TimeoutError as error:
-        raise DatabaseUnavailable from error
-    except OSError as error:  # a driver may not wrap the error of a reset connection
-        ledger_.lost_at = ledger_.clock.now()
-        raise DatabaseUnavailable from error
-    except exc.DBAPIError as error:
-        if is_conflict(error):
-            raise ConcurrentUpdate from error
-        if is_away(error):
+    except Exception as error:
+        own = _own_error(error)
+        if own is None or own is error:
+            raise
+        if isinstance(own, DatabaseUnavailable) and not isinstance(error, exc.TimeoutError):
             ledger_.lost_at = ledger_.clock.now()
-            raise DatabaseUnavailable from error
-        raise
+        raise own from error
+
+
+def _own_error(error: Exception) -> BalcaoError | None:
+    """What an error in a unit of work means: itself, one of ours for a driver's, or None."""
+    if isinstance(error, BalcaoError):
+        return error
+    if isinstance(error, exc.IntegrityError) and is_unique_violation(error):
+        return LostRace()
+    if isinstance(error, exc.DBAPIError) and is_conflict(error):
+        return ConcurrentUpdate()
+    is_lost = isinstance(error, exc.DBAPIError) and is_away(error)
+    # A driver may not wrap the error of a reset connection.
+    if is_lost or isinstance(error, (exc.TimeoutError, OSError)):
+        return DatabaseUnavailable()
+    return None

@@ -118,8 +118,8 @@ def _has_guard(connection: Any) -> bool:
             ("SELECT 1", answer_guard("SELECT 'a'", "b")),
             ("SELECT 1", answer_guard("SELECT 'a' FROM DUAL WHERE 1 = 0", "a")),
         ):
-            cursor.execute(statement)
             try:
+                cursor.execute(statement)
                 cursor.execute(guard)
                 outcomes.append("passed")
             except pymysql.Error as error:

@@ -177,9 +177,9 @@ class QuickConnection(_Connection):
     def _escape_string(self, s: str) -> str:
         # The same text as PyMySQL writes, which looks each character up.
         if self.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
-            return s.replace("'", "''")
+            return str.replace(s, "'", "''")
         for character, escaped in _ESCAPES:
-            s = s.replace(character, escaped)
+            s = str.replace(s, character, escaped)  # a subclass may replace otherwise
         return s
 
     def defer_insert(
@@ -239,7 +239,12 @@ class QuickConnection(_Connection):
         self._guards.append(guard)
 
     def check_guards(self) -> None:
-        """Send the guards of the COMMIT now. Raises what `commit` raises."""
+        """Send the guards of the COMMIT now; without any, nothing would be verified.
+
+        Raises what `commit` raises.
+        """
+        if not self._guards:
+            raise _changed_since()
         for guard in self._guards:
             try:
                 with self.cursor() as cursor:

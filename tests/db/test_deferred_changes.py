@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
@@ -395,6 +396,27 @@ def test_a_server_is_asked_whether_it_compares_answers(engine, monkeypatch, part
         driver: Any = quick_connection(connection.connection)
         monkeypatch.setattr(hosts, "answer_guard", guard_of_another_server)
         assert not hosts._has_guard(driver)
+
+
+@pytest.mark.parametrize("refused", [" INTO ", "SET ", "SELECT"])
+def test_a_server_that_refuses_the_question_gets_no_guard(refused):
+    """It must not lose its connections: such a server is only sent each UPDATE at once."""
+
+    class Cursor:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            return None
+
+        def execute(self, text):
+            if refused in text:
+                raise pymysql.ProgrammingError(1064, "You have an error in your SQL syntax")
+
+    class Connection:
+        cursor = Cursor
+
+    assert not hosts._has_guard(Connection())
 
 
 def without_lock(monkeypatch):

@@ -31,6 +31,7 @@ from repository.accounts import Accounts
 from repository.database import in_unit_of_work, unit_of_work
 from repository.driver_errors import is_conflict
 from repository.mysql_connections import QuickConnection, answer_guard, quick_connection
+from repository.statements import check_guards
 from tests.db.crowd import at_once
 from tests.db.tables import NOON, payment_row
 from tests.db.test_deferred_changes import MODES
@@ -386,6 +387,40 @@ def test_errors_of_a_revoked_key_are_401(shop):
         shop.revoke()
         assert shop.is_refused(path, **fields)
     assert shop.processes.status(payment["id"])["status"] == "pending"
+
+
+@on_mysql
+@pytest.mark.parametrize(
+    ("fail", "expected"),
+    [
+        (lambda work: work.connection.execute(sa.text("SELECT no_such_column")), sa.exc.DBAPIError),
+        (
+            lambda work: work.session.execute(sa.select(Payment.id).where(Payment.id == 0)).one(),
+            sa.exc.NoResultFound,
+        ),
+    ],
+)
+def test_our_own_mistakes_in_sql_say_nothing_to_a_revoked_key(shop, fail, expected):
+    """A 500 may depend on rows, and is not repeated."""
+
+    def act(work):
+        acting_merchant(work)
+        fail(work)
+
+    for is_revoked, error in ((False, expected), (True, Unauthorized)):
+        if is_revoked:
+            shop.revoke()
+        with shop.sends_request(), pytest.raises(error):
+            in_unit_of_work(act)
+
+
+@on_mysql
+def test_nothing_is_verified_without_a_guard(shop):
+    """A rollback forgets the guards, and what they would have verified stays in doubt."""
+    with shop.processes.app().app_context(), unit_of_work() as work:
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            check_guards(work.connection)
+        assert is_conflict(caught.value)
 
 
 @on_mysql

@@ -9,6 +9,7 @@ from typing import Any
 import pymysql
 import pytest
 import sqlalchemy as sa
+from markupsafe import Markup
 
 from db_models import Account, EventName
 from db_models.base import db
@@ -202,6 +203,15 @@ def test_the_pools_have_the_size_of_the_setting(any_database_url, tmp_path, cloc
         close_app(app)
 
 
+class Shout(str):
+    """A text whose `replace` is not that of a text."""
+
+    __slots__ = ()
+
+    def replace(self, *_arguments: Any) -> str:
+        return f"{self.upper()}'"
+
+
 @pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES"])
 def test_values_are_written_as_by_pymysql(connect, mode):
     """A character that is left as it is could end its text and begin another statement."""
@@ -216,5 +226,7 @@ def test_values_are_written_as_by_pymysql(connect, mode):
     values += [f"a{chr(code)}b" for code in range(256)]
     for value in values:
         assert quick.escape(value) == plain.escape(value), repr(value)
+    for special in (Markup("a'b\"c\\d<"), Shout("it's")):  # their `replace` is not a text's
+        assert quick.escape(special) == plain.escape("".join(list(special)))
     text = "".join(map(chr, range(1, 256)))
     assert rows_of(quick, "SELECT %s, %s", (text, "\0"))[1] == ((text, "\0"),)
