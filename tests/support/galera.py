@@ -98,8 +98,8 @@ class GaleraNode(PrivateMariaDB):
     def has_caught_up(self, members: int) -> bool:
         """Whether the node belongs to a cluster of so many, and has what the others have."""
         rows = self._run_alone("SHOW STATUS LIKE 'wsrep%'")
-        wanted = {("wsrep_cluster_size", str(members)), ("wsrep_local_state_comment", "Synced")}
-        return wanted <= set(rows)
+        whole = {("wsrep_cluster_size", str(members)), ("wsrep_local_state_comment", "Synced")}
+        return whole <= set(rows)
 
     def declare_majority(self) -> None:
         """Let the node work alone, as an operator does when the others are lost."""
