@@ -239,10 +239,10 @@ def test_the_overview_updates_itself_in_place(visit, signals, service):
     page.set_viewport_size({"width": 1280, "height": 400})
     focused_link = page.locator(".line__note a").nth(2)
     focused_link.focus()
-    page.mouse.wheel(0, 260)
-    page.wait_for_function("window.scrollY > 100")
+    page.evaluate("window.scrollTo({ top: 260, behavior: 'instant' })")
     page.evaluate("() => { window.isSamePage = true; }")
     scroll_y = page.evaluate("window.scrollY")
+    assert scroll_y > 100
     payment = service.create(value="9.99")
     assert service.tell(payment, value=1)[0] == 400
     page.clock.run_for(10_500)
