@@ -37,6 +37,8 @@ CLIENTS = (1, 16, 64)
 REACH_AT = 16
 """The number of clients for which the bounds are."""
 REQUESTS = 160
+WARMING_REQUESTS = 160
+"""Sent before each slot and not measured: another program has just had the processor's caches."""
 PREPARING_CLIENTS = 16
 REQUESTS_PER_CLIENT_MIN = 4
 IDLE_SECONDS = 5.0
@@ -148,7 +150,7 @@ def operations() -> list[Operation]:
             _status_304,
             304,
             {"bare": 0.7, "its own 200": 1.3},
-            weight=2,
+            weight=4,
             expect_bare=200,
         ),
         Operation("status 200", _status_200, 200, weight=2),
@@ -256,15 +258,21 @@ def _new(subject: Subject, number: int, clients: int = PREPARING_CLIENTS) -> lis
 def _sample(
     subject: Subject, operation: Operation, clients: int, number: int, idle: tuple[float, float]
 ) -> Sample | None:
-    requests = operation.prepare(subject, number)
+    few = min(number, WARMING_REQUESTS)
+    requests = operation.prepare(subject, few + number)
     if requests is None:
         return None
+    each = len(requests) // (few + number)  # a visit may be two requests
+    warming, measured = requests[: few * each], requests[few * each :]
     expect = operation.expect
     if isinstance(subject, BareApp) and operation.expect_bare:
         expect = operation.expect_bare
     time.sleep(subject.later_seconds)  # what `prepare` made it do is not of this operation
+    run(subject.port, warming, clients=clients, expect=expect)
+    if operation.is_write:
+        time.sleep(subject.later_seconds)
     begin, started = subject.seconds(), time.monotonic()
-    load = run(subject.port, requests, clients=clients, expect=expect)
+    load = run(subject.port, measured, clients=clients, expect=expect)
     if operation.is_write:
         time.sleep(subject.later_seconds)
     own, database = subject.busy_seconds(begin, time.monotonic() - started, idle)
