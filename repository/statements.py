@@ -24,7 +24,7 @@ from sqlalchemy import (
     exc,
 )
 
-from repository.mysql_connections import quick_connection
+from repository.mysql_connections import QuickConnection, quick_connection
 
 Statement = Select[Any] | Insert | Update
 Processor = Callable[[Any], Any] | None
@@ -205,15 +205,8 @@ class QuickStatement:
         if compiled is None:
             key: Any = connection.execute(self.statement, values).inserted_primary_key
             return int(key[0])
-        by_id = connection.dialect.name != "postgresql"
-        return int(
-            _send(
-                connection,
-                compiled.text,
-                compiled.parameters(values),
-                _new_id if by_id else _returned,
-            )
-        )
+        read = _returned if connection.dialect.name == "postgresql" else _new_id
+        return int(_send(connection, compiled.text, compiled.parameters(values), read))
 
     def defer_insert(
         self,
@@ -264,20 +257,19 @@ class QuickStatement:
 
 def flush_deferred(connection: Connection) -> None:
     """Send the deferred statements now. Raises what `Connection.execute` raises."""
-    driver = quick_connection(connection.connection)
-    if driver is not None:
-        try:
-            driver.flush_deferred()
-        except BaseException as error:
-            _raise(connection, error, "", None, None)
+    _ask_driver(connection, QuickConnection.flush_deferred)
 
 
 def check_guards(connection: Connection) -> None:
     """Send the guards of the COMMIT now. Raises what `Connection.execute` raises."""
+    _ask_driver(connection, QuickConnection.check_guards)
+
+
+def _ask_driver(connection: Connection, act: Callable[[QuickConnection], object]) -> None:
     driver = quick_connection(connection.connection)
     if driver is not None:
         try:
-            driver.check_guards()
+            act(driver)
         except BaseException as error:
             _raise(connection, error, "", None, None)
 
