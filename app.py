@@ -88,8 +88,8 @@ from web.static_files import init_static_files
 from webhooks.setup import init_webhooks
 
 NEW_OBJECTS_BEFORE_COLLECTION = 10_000
-"""A request leaves few cycles, and each collection looks at all that is new: a quarter of the
-collections finds the same."""
+"""A collection looks at all that is new. After each 700 objects, as Python does by default, they
+took 2.5 % of the CPU of confirmations."""
 
 log = structlog.get_logger()
 ROOT = Path(__file__).resolve().parent
