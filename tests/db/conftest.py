@@ -14,6 +14,7 @@ from flask import Flask
 
 from payments.sweep import Sweep
 from repository import connections, database
+from repository.mysql_connections import QuickConnection
 from tests.db.tables import Tables
 from tests.support.clocks import FrozenClock
 from tests.support.service import BankInTest, close_app, ready_app, settings_for
@@ -112,3 +113,18 @@ def processes(
             clock,
             Tables(any_database_url),
         )
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """A list of the commands that connections send to MySQL, in their order."""
+    sent: list[str] = []
+    quick: Any = QuickConnection
+    send = quick._execute_command
+
+    def note(self, command, sql):
+        sent.append(sql if isinstance(sql, str) else sql.decode())
+        send(self, command, sql)
+
+    monkeypatch.setattr(QuickConnection, "_execute_command", note)
+    return sent

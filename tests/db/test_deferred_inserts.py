@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ from repository.connections import (
 )
 from repository.database import LostRace, in_unit_of_work
 from repository.hosts import use_hosts
-from repository.mysql_connections import QuickConnection, quick_connection
+from repository.mysql_connections import quick_connection
 from repository.payments import Payments
 from repository.statements import QuickStatement, flush_deferred
 from tests.db.crowd import at_once
@@ -48,21 +47,6 @@ def engine(any_database_url):
     PARTS.create_all(engine)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def packets(monkeypatch):
-    """A list of the commands that connections send to MySQL, in their order."""
-    sent = []
-    quick: Any = QuickConnection
-    send = quick._execute_command
-
-    def count(self, command, sql):
-        sent.append(sql if isinstance(sql, str) else sql.decode())
-        send(self, command, sql)
-
-    monkeypatch.setattr(QuickConnection, "_execute_command", count)
-    return sent
 
 
 def texts_in(engine, table=TABLE):
@@ -158,30 +142,30 @@ def insert_and(need, connection, text):
 
 
 @pytest.mark.parametrize("any_database_url", ["mysql"], indirect=True)
-def test_they_take_no_round_trip_of_their_own(engine, packets):
+def test_they_take_no_round_trip_of_their_own(engine, commands):
     """All of them and the COMMIT are one command."""
     with engine.connect() as connection:
         connection.execute(sa.select(OTHER))
-        packets.clear()
+        commands.clear()
         for text in ("one", "two"):
             defer(connection, text, [])
-        assert packets == []
+        assert commands == []
         connection.commit()
-        assert [packet.count("INSERT INTO deferred_inserts") for packet in packets] == [2]
-    assert packets[0].endswith("; COMMIT")
+        assert [one.count("INSERT INTO deferred_inserts") for one in commands] == [2]
+    assert commands[0].endswith("; COMMIT")
 
 
 @pytest.mark.parametrize("any_database_url", ["mysql"], indirect=True)
-def test_a_creation_is_one_round_trip_and_a_confirmation_two(processes, packets):
+def test_a_creation_is_one_round_trip_and_a_confirmation_two(processes, commands):
     """With a distant database the round trips are what a client waits for."""
     processes.create()
-    packets.clear()
+    commands.clear()
     payment = processes.create()
-    assert [packet.split(" ", 3)[:3] for packet in packets] == [["INSERT", "INTO", "payments"]]
+    assert [one.split(" ", 3)[:3] for one in commands] == [["INSERT", "INTO", "payments"]]
     body = processes.bank().body(payment)
-    packets.clear()
+    commands.clear()
     assert processes.bank().tell(body).status_code == 200
-    assert [packet.split(None, 1)[0] for packet in packets] == ["SELECT", "UPDATE"]
+    assert [one.split(None, 1)[0] for one in commands] == ["SELECT", "UPDATE"]
 
 
 def test_an_event_belongs_to_the_payment_that_was_stored_with_it(processes):

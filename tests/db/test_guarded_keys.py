@@ -133,21 +133,6 @@ def lookups(monkeypatch):
     return digests
 
 
-@pytest.fixture
-def commands(monkeypatch):
-    """A list of the commands that connections send to MySQL, in their order."""
-    sent: list[str] = []
-    quick: Any = QuickConnection
-    send = quick._execute_command
-
-    def note(self, command, sql):
-        sent.append(sql if isinstance(sql, str) else sql.decode())
-        send(self, command, sql)
-
-    monkeypatch.setattr(QuickConnection, "_execute_command", note)
-    return sent
-
-
 def guards_in(commands):
     """How many guards of a key the commands hold."""
     return sum(command.count("json_array(") for command in commands if "<=>" in command)
