@@ -88,7 +88,7 @@ def caller_by_token(work: Work, token: str | None) -> Caller:
 
 
 def current_caller(work: Work) -> Caller:
-    """The caller of this request, authenticated once.
+    """The caller of this request, authenticated once, and once more after `forget_caller`.
 
     Raises Unauthorized, and CsrfFailed for a cookie without the CSRF token.
     """
@@ -96,6 +96,16 @@ def current_caller(work: Work) -> Caller:
     if caller is None:
         caller = g.caller = _authenticate(work)
     return caller
+
+
+def forget_caller() -> None:
+    """Let the next unit of work authenticate this request again.
+
+    For a request that has waited for a bank and now decides something: its credentials may have
+    been revoked meanwhile. A request that only finishes what it has stored needs no second look-up,
+    because its client would lose the answer.
+    """
+    g.pop("caller", None)
 
 
 def acting_account(work: Work) -> Account:
@@ -163,7 +173,8 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
     A page asks for no scopes, so it needs the session's cookie: an API key or a token gets a 403,
     whatever it may do. A visitor who is not signed in is redirected to the sign-in page, or sees
-    again the form that a page of this service sent; another role gets a 403. In the view,
+    again the form that a page of this service sent; another role gets a 403. The same happens to a
+    sign-in that ends before the view authenticates again (`forget_caller`). In the view,
     `g.account_id` is the account's row id, and `acting_account` needs no statement.
     """
 
@@ -174,7 +185,7 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 with reading() as work:
                     caller = current_caller(work)
             except Unauthorized:
-                return kept_forms.ended_page() if kept_forms.is_kept() else redirect_to_login()
+                return _sign_in_first()
             if not caller.by_cookie:
                 raise PeopleOnly(
                     "Pages are for people. A program uses the API; a person signs in at /login."
@@ -184,11 +195,21 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
             if roles and account.role not in roles:
                 raise Forbidden("This account cannot see this page: sign in with another account.")
             g.account_id = account.id
-            return view(*args, **kwargs)
+            try:
+                return view(*args, **kwargs)
+            except Unauthorized:
+                if "caller" in g:  # the sign-in stands: the view refuses something else
+                    raise
+                return _sign_in_first()
 
         return guarded
 
     return guard
+
+
+def _sign_in_first() -> ResponseReturnValue:
+    """The answer to a page of a browser that is not signed in."""
+    return kept_forms.ended_page() if kept_forms.is_kept() else redirect_to_login()
 
 
 def redirect_to_login() -> ResponseReturnValue:
@@ -230,12 +251,24 @@ def _authenticate(work: Work) -> Caller:
     if not cookie:
         raise Unauthorized("Send Authorization: Bearer with an API key or an access token.")
     try:
-        caller = _caller_by_cookie(work, csrf.read_access_cookie(cookie))
+        caller = _caller_by_cookie(work, _claims_of_cookie(cookie))
     except Unauthorized:
         g.sign_in_is_over = True  # `renewal` then deletes the cookies
         raise
     csrf.require_mode(caller.is_test_mode)
     return caller
+
+
+def _claims_of_cookie(cookie: str) -> tokens.Claims:
+    """The claims of the access token, checked once per request.
+
+    A token that expires while its request waits for a bank ends no sign-in: the browser renews the
+    token with its next request. Whether the sign-in has ended is only in the database.
+    """
+    claims: tokens.Claims | None = g.get("cookie_claims")
+    if claims is None:
+        claims = g.cookie_claims = csrf.read_access_cookie(cookie)
+    return claims
 
 
 def _caller_by_cookie(work: Work, claims: tokens.Claims) -> Caller:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 
+from accounts.access import forget_caller
 from config import current_parts
 from core.errors import BalcaoError
 from db_models import Payment, PaymentStatus, ProviderCharge, ProviderChargeStatus
@@ -167,12 +168,17 @@ class BankQuestion:
             raise _NotAsked(charge)
 
     def run(self, do: Callable[[Work], Result]) -> Result:
-        """Run a unit of work that calls `before`; run it again once the bank was asked."""
+        """Run a unit of work that calls `before`; run it again once the bank was asked.
+
+        The second run authenticates again: a cancellation cannot be undone, so credentials that
+        were revoked while the bank was asked cancel nothing. Raises what `do` raises.
+        """
         try:
             return in_unit_of_work(do)
         except _NotAsked as not_asked:
             self._is_asked = True
             _ask(not_asked.charge)
+            forget_caller()
             return in_unit_of_work(do)
 
 

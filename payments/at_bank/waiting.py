@@ -73,7 +73,10 @@ def wait_for_code(txid: str) -> None:
 
 
 def turn_interrupted() -> AbstractContextManager[object]:
-    """Give the client's turn to its other requests while the block waits for a bank."""
+    """Give the client's turn to its other requests while the block waits for a bank.
+
+    A request that decides something after the block calls `accounts.access.forget_caller` first.
+    """
     turn = request.environ.get(IN_ENVIRON) if has_request_context() else None
     return turn.interrupted() if isinstance(turn, Turn) else nullcontext()
 

@@ -15,11 +15,17 @@ from accounts.access import (
     page_guard,
     signed_in_merchant,
 )
+from core.errors import Unauthorized
 from repository.database import reading
 from tests.accounts.people import Person, bearer
 from tests.support.service import close_app, ready_app
 
 PAGE = {"Accept": "text/html"}
+
+
+def refuse_password():
+    """A view that refuses something else than the sign-in."""
+    raise Unauthorized("The password was just changed elsewhere: sign in again.")
 
 
 @pytest.fixture
@@ -47,6 +53,7 @@ def app(settings, clock) -> Iterator[Flask]:
         app.add_url_rule(f"/for/{role}", f"page-{role}", page(role))
         app.add_url_rule(f"/as/{role}", f"as-{role}", answer(acting))
     app.add_url_rule("/for/all", "page-all", page_guard()(lambda: "everybody"))
+    app.add_url_rule("/for/nobody", "page-nobody", page_guard()(refuse_password))
     yield app
     close_app(app)
 
@@ -95,6 +102,13 @@ def test_a_visitor_is_redirected_to_the_sign_in_and_back(app, everybody):
     assert sign_in.status_code == 303
     assert stranger.get(sign_in.headers["Location"], headers=PAGE).status_code == 200
     assert "q=ol%C3%A1%26x" in sign_in.headers["Location"]
+
+
+def test_a_view_that_refuses_something_else_answers_itself(everybody):
+    """Only a sign-in that has ended leads to the sign-in page."""
+    answer = everybody["merchant"].enter().get("/for/nobody")
+    assert answer.status_code == 401
+    assert answer.get_json()["detail"].startswith("The password was just changed elsewhere")
 
 
 def test_a_guarded_route_without_credentials_never_acts_for_the_demo_merchant(app):
