@@ -12,7 +12,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.util import queue
 
 
@@ -29,6 +30,9 @@ class _Waiter:
 class FairQueue(queue.Queue[Any]):
     """A queue that hands an item to the first waiter; nobody who comes later can take it.
 
+    An item is a place for a connection. A place whose connection is missing comes out only if no
+    other is there: the database may refuse new connections and serve those that are open.
+
     A forgotten connection is returned by the garbage collector, which may interrupt any line here
     and call `put` in the same thread. So the mutex is reentrant, as SQLAlchemy has it, nothing is
     done in two steps that `put` may come between, and `put` waits for nothing.
@@ -37,7 +41,25 @@ class FairQueue(queue.Queue[Any]):
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
         """Keep `maxsize` items at most; the first that came in comes out first."""
         super().__init__(maxsize, use_lifo)
+        self._unconnected: deque[Any] = deque()
         self._waiters: deque[_Waiter] = deque()
+
+    def _qsize(self) -> int:
+        return len(self.queue) + len(self._unconnected)
+
+    def _empty(self) -> bool:
+        return self._qsize() == 0
+
+    def _full(self) -> bool:
+        return self._qsize() >= self.maxsize > 0
+
+    def _put(self, item: Any) -> None:
+        places = self._unconnected if item.dbapi_connection is None else self.queue
+        places.append(item)
+
+    def _get(self) -> Any:
+        places = self.queue or self._unconnected
+        return places.pop() if self.use_lifo else places.popleft()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Hand the item to the first waiter, or keep it. Raises Full."""
@@ -87,6 +109,15 @@ class FairQueue(queue.Queue[Any]):
 
 
 class FairPool(QueuePool):
-    """A pool with a `FairQueue`."""
+    """A pool with a `FairQueue`, whose waiters hear of a connect that failed.
+
+    SQLAlchemy counts a place as free again when its connect fails, and tells no waiter. So here a
+    place is handed out before its connection is opened. If the connect fails, SQLAlchemy returns
+    the place like one whose connection broke, and the first waiter tries to connect.
+    """
 
     _queue_class = FairQueue
+
+    def _create_connection(self) -> ConnectionPoolEntry:
+        """A place without a connection: SQLAlchemy connects after it has taken it."""
+        return _ConnectionRecord(self, connect=False)
