@@ -30,6 +30,7 @@ from typing import Any
 import click
 import structlog
 from flask import Flask
+from flask.cli import NoAppException
 from flask_openapi import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -101,16 +102,25 @@ def _one_sentence() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        if click.get_current_context(silent=True) is None:
+        context = click.get_current_context(silent=True)
+        if context is None:
             raise
+        if _shows_help(context):  # Flask prints the sentence, then the help without our commands
+            raise NoAppException(str(error)) from None
         raise click.ClickException(str(error)) from None
+
+
+def _shows_help(context: click.Context) -> bool:
+    """Whether Flask only lists the commands: click does so before it has read all options."""
+    options = context.command.params
+    return any(context.get_parameter_source(option.name or "") is None for option in options)
 
 
 @_one_sentence()
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
     """Build the service, without jobs and without a listening socket.
 
-    Raises ConfigurationError; within a command ClickException.
+    Raises ConfigurationError; within a command ClickException, within its help NoAppException.
     """
     refuse_flask_run()
     # Commands and tests run unpatched, whatever ASYNC_MODE says.

@@ -138,18 +138,34 @@ def test_a_command_adds_no_numbers_to_those_of_the_service(tmp_path):
     assert not folder.exists()
 
 
-def test_a_wrong_setting_ends_a_command_with_one_sentence(tmp_path):
-    """`flask doctor` is what somebody runs whose service does not start; it had a traceback."""
-    service = ServiceProcess(tmp_path / "instance", PORT=99_999)
-    run = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", "doctor"], cwd=ROOT,
-        env=service.environment, capture_output=True, text=True, timeout=60, check=False,
+def flask_with_wrong_port(instance, *arguments):
+    """A `flask` command whose settings are wrong."""
+    return subprocess.run(
+        [sys.executable, "-m", "flask", *arguments], cwd=ROOT,
+        env=ServiceProcess(instance, PORT=99_999).environment, capture_output=True, text=True,
+        timeout=60, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["routes"], ["db", "--help"]])
+def test_a_wrong_setting_ends_a_command_with_one_sentence(tmp_path, arguments):
+    """`flask doctor` is what somebody runs whose service does not start; it had a traceback."""
+    run = flask_with_wrong_port(tmp_path / "instance", "--app", "app", *arguments)
     assert run.returncode == 1
     assert run.stdout == ""
     assert run.stderr.startswith("Error: ")
     assert run.stderr.count("\n") == 1
     assert "PORT should be less than or equal to 65535" in run.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--app", "app", "--help"]])
+def test_a_wrong_setting_is_one_sentence_beside_the_help(tmp_path, arguments):
+    """The help had a traceback of 30 lines above it."""
+    run = flask_with_wrong_port(tmp_path / "instance", *arguments)
+    (sentence,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert "PORT should be less than or equal to 65535" in sentence
+    assert "Traceback" not in run.stderr
+    assert "routes" in run.stdout + run.stderr  # Flask's own command
 
 
 @pytest.mark.parametrize("mode", MODES)
