@@ -59,13 +59,16 @@ def _metrics_folder() -> tuple[str, bool]:
 def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
     """Give several workers common metrics; gunicorn calls it at the start, too.
 
+    A folder that gunicorn's option `-e` names stays: the option wins over the environment and
+    `.env`, as for every variable.
     What was allowed to start as one process stays one: a second worker might share SQLite, or the
     bank, and each would hear only of its own payments.
     """
     if arbiter.cfg.workers == 1 and count > 1:
         arbiter.log.warning("WORKERS is 1, so no worker is added: set WORKERS, then send SIGHUP.")
         arbiter.num_workers = 1
-    elif arbiter.cfg.workers > 1:  # also by gunicorn's own option
+    # Several workers may also come from gunicorn's own option.
+    elif arbiter.cfg.workers > 1 and not arbiter.cfg.env.get(METRICS_VARIABLE):
         variables = {**arbiter.cfg.env, METRICS_VARIABLE: _metrics_folder()[0]}
         arbiter.cfg.set("raw_env", [f"{name}={value}" for name, value in variables.items()])
 
@@ -96,7 +99,7 @@ def fault_of_reload(arbiter: Any, setting: str) -> str | None:
         return None
     if _metrics_setting(arbiter) == setting:
         return None
-    folder, _ = _metrics_folder()
+    folder = arbiter.cfg.env[METRICS_VARIABLE]
     return (
         f"{METRICS_VARIABLE} has changed, and the workers' common metrics are in {folder}: restart "
         "the service."

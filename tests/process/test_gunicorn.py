@@ -514,6 +514,51 @@ def test_a_folder_of_metrics_by_gunicorns_option_allows_reloads(tmp_path):
 
 @pytest.mark.mysql
 @pytest.mark.timeout(180)
+def test_several_workers_share_the_folder_of_metrics_that_gunicorns_option_names(
+    serve, fresh_database, redis_url, tmp_path
+):
+    """They used a folder of their own: the old files stayed in this one, and no new ones came."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    (folder / "counter_1.db").touch()  # of an earlier run
+    service = serve(
+        ASYNC_MODE="gunicorn",
+        WORKERS=2,
+        DATABASE_URL=fresh_database("mysql"),
+        REDIS_URL=redis_url,
+        BANK_URL="http://127.0.0.1:9",
+        GUNICORN_CMD_ARGS=f"-e PROMETHEUS_MULTIPROC_DIR={folder}",
+    )
+
+    def are_shared() -> bool:
+        return counter_files(folder) == {f"counter_{pid}.db" for pid in service.worker_pids}
+
+    wait_until(lambda: service.log().count("worker.serves") == 2, service)
+    wait_until(are_shared, service)
+    for _ in range(8):
+        service.create()
+    count = 'balcao_payment_events_total{event="payment.created"} 8.0'
+    assert count in service.get("/metrics")[1].decode().splitlines()
+    pids = service.worker_pids
+    assert service.process is not None
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(replaced(service, pids), service)
+    wait_until(lambda: service.log().count("worker.serves") == 4, service)
+    assert "Reload refused" not in service.log()
+    # What ended workers have counted still counts.
+    assert count in service.get("/metrics")[1].decode().splitlines()
+    files = counter_files(folder)
+    assert service.stop() == 0
+    assert counter_files(folder) == files
+
+
+def counter_files(folder: Path) -> set[str]:
+    """The names of the files with the workers' counters."""
+    return {file.name for file in folder.glob("counter_*.db")}
+
+
+@pytest.mark.mysql
+@pytest.mark.timeout(180)
 def test_two_workers_share_one_port(serve, fresh_database, redis_url):
     """Events and metrics of both are one service; a poll could reach the wrong one, and is told."""
     service = serve(

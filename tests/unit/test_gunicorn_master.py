@@ -48,6 +48,18 @@ def test_a_folder_of_the_operator_stays(arbiter, monkeypatch, tmp_path):
     assert (tmp_path / "metrics").is_dir()
 
 
+def test_a_folder_by_gunicorns_option_is_that_of_several_workers(arbiter, monkeypatch, tmp_path):
+    """Several workers used another one, so whoever read the folder found nothing there."""
+    arbiter.cfg.set("raw_env", [f"{VARIABLE}={tmp_path / 'option'}"])
+    for other in ("", str(tmp_path / "environment")):
+        monkeypatch.setenv(VARIABLE, other)
+        gunicorn_master.change_workers(arbiter, 2, None)
+        assert arbiter.cfg.env == {VARIABLE: str(tmp_path / "option")}
+    arbiter.cfg.set("raw_env", [f"{VARIABLE}="])
+    gunicorn_master.change_workers(arbiter, 2, None)
+    assert arbiter.cfg.env[VARIABLE] == str(tmp_path / "environment")
+
+
 class FakeEnd(Exception):
     """The master has ended."""
 
