@@ -38,6 +38,7 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
 
     def init_process(self) -> None:
         """Patch the standard library, then import the service and serve; does not return."""
+        self._let_signals_end_the_start()  # the patch takes a while
         gc.disable()  # until `app.run`: imports create no garbage
         async_mode.patch("gevent")
         try:
@@ -55,11 +56,15 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         """Let a signal end the start at once; `serving.serve` replaces SIGTERM and SIGINT."""
         super().init_signals()
         signal.set_wakeup_fd(-1)  # nobody reads gunicorn's pipe
+        self._let_signals_end_the_start()
+        # The master sends SIGABRT to a worker that hangs: the log shows where.
+        faulthandler.enable()
+
+    def _let_signals_end_the_start(self) -> None:
+        """Replace the master's handlers, which the process has by its fork: they end nothing."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGABRT):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGQUIT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        # The master sends SIGABRT to a worker that hangs: the log shows where.
-        faulthandler.enable()
 
     def run(self) -> NoReturn:
         """Serve until a signal asks to stop, then end the process."""

@@ -336,6 +336,42 @@ def test_the_master_hears_signals_while_old_workers_end(tmp_path):
         service.kill()
 
 
+PATCHING = """
+from server import async_mode
+
+def patch(mode):
+    import time
+    print("patching", flush=True)
+    time.sleep(60)
+
+async_mode.patch = patch
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_stop_ends_a_worker_whose_start_has_just_begun(tmp_path, number):
+    """The worker had the master's handlers still, which lost the signal: the stop took long."""
+    file = tmp_path / "slow_patch.conf.py"
+    usual = (ROOT / "gunicorn.conf.py").read_text(encoding="utf-8")
+    file.write_text(
+        usual.replace("Path(__file__).resolve().parent", f"Path({str(ROOT)!r})") + PATCHING,
+        encoding="utf-8",
+    )
+    service = ServiceProcess(tmp_path / "instance", ASYNC_MODE="gunicorn")
+    service._command[-1] = str(file)
+    service.start(wait=False)
+    try:
+        assert service.process is not None
+        wait_until(lambda: "patching" in service.log(), service)
+        service.process.send_signal(number)
+        assert service.process.wait(WITHIN_SECONDS) == 0
+        # gunicorn kills what has not ended by itself.
+        assert "SIGKILL" not in service.log()
+        assert "was sent SIGTERM!" in service.log()
+    finally:
+        service.kill()
+
+
 def test_a_reload_with_another_folder_of_metrics_is_refused(tmp_path):
     """It was ignored: the master keeps its folder, with the counts of workers that have ended."""
     code, env_file = tmp_path / "code", tmp_path / "code" / ".env"
