@@ -61,6 +61,7 @@ def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
 
     A folder that gunicorn's option `-e` names stays: the option wins over the environment and
     `.env`, as for every variable.
+
     What was allowed to start as one process stays one: a second worker might share SQLite, or the
     bank, and each would hear only of its own payments.
     """

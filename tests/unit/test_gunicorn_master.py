@@ -49,7 +49,7 @@ def test_a_folder_of_the_operator_stays(arbiter, monkeypatch, tmp_path):
 
 
 def test_a_folder_by_gunicorns_option_is_that_of_several_workers(arbiter, monkeypatch, tmp_path):
-    """Several workers used another one, so whoever read the folder found nothing there."""
+    """Several workers used another folder, and this one stayed empty."""
     arbiter.cfg.set("raw_env", [f"{VARIABLE}={tmp_path / 'option'}"])
     for other in ("", str(tmp_path / "environment")):
         monkeypatch.setenv(VARIABLE, other)
