@@ -104,7 +104,8 @@ def half_for(work: Work, merchant: Account, environment: Environment) -> Account
 def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCredentials) -> None:
     """Replace the account's credentials; the address of its callbacks stays.
 
-    An empty member keeps the stored one, so that a new certificate can come alone. Raises
+    An empty member keeps the stored one, so that a new certificate can come alone. The bank is
+    asked for money with them at once, also if the account rests. Raises
     ConcurrentUpdate if the account has changed since it was read, and ProviderSecretsUnreadable
     if the stored ones are lost and the fresh ones lack something.
     """
@@ -135,6 +136,8 @@ def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCr
     values["token_sha256"] = token_hash(merged.callback_token)
     if not work.provider_accounts.change(account.id, values, version=account.version):
         raise ConcurrentUpdate
+    # The account may rest because the bank refused the old ones, or is visited with them now.
+    work.reconciliations.end_rests(account.id, work.now)
     _record(work, merchant, AuditAction.PROVIDER_RENEWED, account)
 
 

@@ -19,7 +19,19 @@ _PAUSE_MAX = timedelta(seconds=300)
 """The longest RECONCILE_INTERVAL_SECONDS, which is longer than the lease."""
 _NEWEST_MAX = 1000
 """Among how many newest payments those from before a jump of the clock are searched."""
+NEAR_LIST, DAY_LIST = "near", "day"
+"""The lists of Pix of an account at a real bank; each rests after the bank has refused it."""
 _UNPAID = (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
+
+
+def lease_of_account(account_id: int) -> str:
+    """The name of the lease under which an account at a real bank is visited."""
+    return f"psp-{account_id}"
+
+
+def list_of_account(list_name: str, account_id: int) -> str:
+    """The name of the row with the progress through one of the account's lists."""
+    return f"psp-{list_name}-{account_id}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,20 @@ class Reconciliations:
             "not_before": not_before,
         }
         return self._move(name, mark.held_until, values)
+
+    def end_rests(self, account_id: int, now: datetime) -> None:
+        """Let the account at a real bank be visited, and its lists be read, at once.
+
+        A process that holds one of these leases has lost it.
+        """
+        lists = [list_of_account(name, account_id) for name in (NEAR_LIST, DAY_LIST)]
+        rows = Reconciliation.name.in_([lease_of_account(account_id), *lists])
+        self._session.execute(
+            update(Reconciliation)
+            .where(rows)
+            .values(not_before=now)
+            .execution_options(synchronize_session=False)
+        )
 
     def _move(self, name: str, held_until: datetime, values: Mapping[str, Any]) -> bool:
         result = self._session.execute(

@@ -24,7 +24,7 @@ from payments.at_bank.turns import in_turn
 from payments.at_bank.walking import DAY
 from providers.port import AccountRefusal, Provider, ProviderRefusal
 from repository.database import Work, in_unit_of_work, now, reading
-from repository.reconciliations import Mark
+from repository.reconciliations import Mark, list_of_account
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class _Span:
 
 def row_of(account_id: int) -> str:
     """The name of the pass's row in `reconciliations`."""
-    return f"psp-returns-{account_id}"
+    return list_of_account("returns", account_id)
 
 
 def is_due(account_id: int) -> bool:

@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from core.errors import BalcaoError, DatabaseUnavailable
+from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable
 from core.runtime.throttle import Throttle
 from db_models import ProviderAccount, ProviderHint
 from payments import lifecycle, traces
@@ -23,13 +23,13 @@ from providers.accounts import provider_of
 from providers.port import AccountRefusal, Provider, ProviderAway, ProviderRefusal
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.provider_money import DueLookUp
-from repository.reconciliations import Mark
+from repository.reconciliations import Mark, lease_of_account
 
 log = structlog.get_logger()
 
 LEASE = timedelta(seconds=120)
 """How long one process may visit an account alone; after a crash the next visit waits this long,
-except the first one of a new process."""
+except the first one of a new process, and unless the account gets other credentials."""
 VISIT_SECONDS = 20.0
 """A visit begins no further request after this time; the next one goes on where it ended."""
 REFUNDS_SECONDS = 5.0
@@ -44,6 +44,8 @@ UNANSWERED_MAX = 2
 """After so many look-ups in a row without an answer the bank counts as away."""
 PAUSE = timedelta(seconds=1)
 AWAY_PAUSE, AWAY_PAUSE_MAX = timedelta(seconds=4), timedelta(seconds=60)
+DATABASE_PAUSE = timedelta(seconds=4)
+"""After a visit that our own database has ended, which says nothing of the bank."""
 FAULT_PAUSE = timedelta(seconds=60)
 RATE_PAUSE_MAX = timedelta(seconds=300)
 """A longer rest of the lease counts as one from before the clock was set back, and ends at once."""
@@ -70,6 +72,8 @@ class Visit:
     is_complete: bool = True
     """Whether no list is left half read."""
     has_answer: bool = False
+    is_released: bool = False
+    """Whether the lease was given back; if not, this process holds it although the visit ended."""
     next_look_ups: dict[int, datetime | None] = field(default_factory=dict)
 
     @classmethod
@@ -77,7 +81,7 @@ class Visit:
         cls, account_id: int, *, by_force: bool, keep_going: Callable[[], bool]
     ) -> Visit | None:
         """Acquire the account's lease; None if another process has it, or if the account rests."""
-        name = f"psp-{account_id}"
+        name = lease_of_account(account_id)
 
         def take(work: Work) -> Mark | None:
             until = work.now + LEASE
@@ -105,6 +109,10 @@ class Visit:
         except AccountRefusal as refusal:
             pause = FAULT_PAUSE
             health.note_fault(self.account_id, refusal.code)
+            log.info("provider.visit_refused", account=self.account_id, code=refusal.code)
+        except (ConcurrentUpdate, DatabaseUnavailable) as error:
+            pause = DATABASE_PAUSE
+            log.warning("provider.visit_postponed", account=self.account_id, code=error.code)
         except BalcaoError as error:
             pause = FAULT_PAUSE
             log.warning("provider.visit_postponed", account=self.account_id, code=error.code)
@@ -113,9 +121,13 @@ class Visit:
             raise
         finally:
             in_unit_of_work(partial(self._end, pause))
+            self.is_released = True
 
     def _end(self, pause: timedelta, work: Work) -> None:
-        work.reconciliations.release(f"psp-{self.account_id}", self.mark, work.now + pause)
+        """Nothing is written if the lease is lost: the account got other credentials meanwhile, or
+        a new process visits it."""
+        name = lease_of_account(self.account_id)
+        work.reconciliations.release(name, self.mark, work.now + pause)
 
     def _pause_after(self, error: ProviderAway) -> timedelta:
         if error.code == RATE_LIMIT:  # of our own making: the bank is well

@@ -18,7 +18,7 @@ from payments.at_bank.booking import Way
 from payments.at_bank.turns import in_turn
 from providers.port import AccountRefusal, Provider, ProviderRefusal
 from repository.database import Work, in_unit_of_work, now
-from repository.reconciliations import Mark
+from repository.reconciliations import DAY_LIST, NEAR_LIST, Mark, list_of_account
 
 log = structlog.get_logger()
 
@@ -35,11 +35,11 @@ class Walk:
 
     def row_of(self, account_id: int) -> str:
         """The name of its row in `reconciliations`."""
-        return f"psp-{self.name}-{account_id}"
+        return list_of_account(self.name, account_id)
 
 
-NEAR = Walk("near", timedelta(hours=1), timedelta(minutes=10))
-DAY = Walk("day", timedelta(hours=24), timedelta(hours=1))
+NEAR = Walk(NEAR_LIST, timedelta(hours=1), timedelta(minutes=10))
+DAY = Walk(DAY_LIST, timedelta(hours=24), timedelta(hours=1))
 WALKS = (NEAR, DAY)
 REST_MAX = timedelta(hours=1)
 """Longer than any list rests."""

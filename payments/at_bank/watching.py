@@ -40,6 +40,8 @@ class MoneyWatch:
         self._lock = threading.Lock()
         self._under_way: set[int] = set()
         self._visited_at: dict[int, float] = {}
+        self._unreleased: set[int] = set()
+        """Accounts whose leases this process may hold without a visit, as its database was away."""
         self._slow_check_at = float("-inf")
         self._with_due_walks: frozenset[int] = frozenset()
 
@@ -61,10 +63,17 @@ class MoneyWatch:
         """Visit one account now; False if another process does, or if it rests."""
         is_first = account_id not in self._visited_at
         self._visited_at[account_id] = time.monotonic()
-        visit = Visit.begin(account_id, by_force=is_first, keep_going=self._keep_going)
+        by_force = is_first or account_id in self._unreleased
+        self._unreleased.add(account_id)
+        visit = Visit.begin(account_id, by_force=by_force, keep_going=self._keep_going)
         if visit is None:
+            self._unreleased.discard(account_id)
             return False
-        visit.run(is_first=is_first)
+        try:
+            visit.run(is_first=is_first)
+        finally:
+            if visit.is_released:
+                self._unreleased.discard(account_id)
         if visit.is_complete:
             self._with_due_walks -= {account_id}
         else:

@@ -115,6 +115,8 @@ class ShopInstallation:
         self.process = ServiceProcess(
             folder / "shop", WEBHOOK_ALLOW_PRIVATE="true", CLOCK_FILE=self.clock_file
         )
+        self.processes = [self.process]
+        """Every process of this installation, also those that have ended."""
         self.process.start()
         self.app = self._new_app()
         origin = f"https://127.0.0.1:{self.network.port}/api-pix"
@@ -156,6 +158,7 @@ class ShopInstallation:
         """Another process of this installation."""
         environment: dict[str, Any] = {**self.process.environment, "PORT": free_port()}
         with ServiceProcess(self.process.instance, **environment) as process:
+            self.processes.append(process)
             yield process
 
     def renew(self, credentials: BankCredentials) -> None:
@@ -210,9 +213,10 @@ class ShopInstallation:
         wait_until(is_paid, self.bank.process)
 
     def wait_until_paid(self, payment: dict[str, Any]) -> None:
-        wait_until(
-            lambda: self.process.payment(payment["id"])["status"] == "confirmed", self.process
-        )
+        def is_paid() -> bool:
+            return self.process.payment(payment["id"])["status"] == "confirmed"
+
+        wait_until(is_paid, *self.processes)
 
     def refund(self, payment: dict[str, Any], value: str) -> None:
         """Ask for a refund, again and again until there is an answer."""
@@ -241,12 +245,12 @@ class ShopInstallation:
         assert result.exit_code == 0, result.output
         assert "No broken rule." in result.output, result.output
 
-    def assert_no_secret_in_log(self) -> None:
+    def assert_no_secret_in_logs(self) -> None:
         """Neither credentials nor the callback's token nor the key."""
-        log = str(self.process._log)
-        arguments = ["provider", "audit", "--days", "1", "--log", log]
-        result = self.app.test_cli_runner().invoke(args=arguments)
-        assert "secret-in-log" not in result.output, result.output
+        for process in self.processes:
+            arguments = ["provider", "audit", "--days", "1", "--log", str(process._log)]
+            result = self.app.test_cli_runner().invoke(args=arguments)
+            assert "secret-in-log" not in result.output, result.output
 
     def end_leases(self) -> None:
         """Let the time pass for which a killed process keeps charges and refunds to itself."""
@@ -285,8 +289,14 @@ def move_clock(file: Path, seconds: int) -> None:
     file.write_text(str(lead + seconds), encoding="ascii")
 
 
-def wait_until(is_so: Callable[[], bool], process: ServiceProcess) -> None:
+def wait_until(is_so: Callable[[], bool], *processes: ServiceProcess) -> None:
+    """Wait; in the end show what these processes have logged."""
     limit = time.monotonic() + WITHIN_SECONDS
     while not is_so():
-        assert time.monotonic() < limit, process.log()[-4000:]
+        assert time.monotonic() < limit, [_without_requests(one.log()) for one in processes]
         time.sleep(0.1)
+
+
+def _without_requests(log: str) -> str:
+    """The end of a log; the requests of a test that waits would fill it."""
+    return "\n".join(line for line in log.splitlines() if "event=request " not in line)[-6000:]

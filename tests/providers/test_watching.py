@@ -9,12 +9,15 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from core.errors import ConcurrentUpdate
+from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import Payment, ProviderAccount, ProviderHint
-from payments.at_bank import account_lists, booking, visiting
+from payments.at_bank import account_lists, booking, refund_runs, visiting
+from payments.at_bank.visiting import Visit
 from payments.at_bank.watching import MoneyWatch
-from providers.port import AccountRefusal, ProviderAway
-from repository.database import reading, unit_of_work
+from providers import enrolment
+from providers.enrolment import BankCredentials
+from providers.port import AccountRefusal, ProviderAway, ProviderRefusal
+from repository.database import in_unit_of_work, reading, unit_of_work
 from tests.providers.bank_rows import BankRows
 from tests.providers.listing_bank import ListingBank
 
@@ -225,6 +228,118 @@ def test_a_refused_account_shows_its_fault(rows, listing, watch, clock):
     clock.advance(seconds=21)
     visit(watch, account)
     assert rows.account_row(account).fault == "invalid_client"
+
+
+def renew(app, account):
+    """Give the account other credentials, as its merchant does."""
+
+    def do(work):
+        row = work.provider_accounts.find(account)
+        fresh = BankCredentials("client", "another-secret")
+        enrolment.renew(work, work.accounts.find(row.merchant_id), row, fresh)
+
+    with app.app_context():
+        in_unit_of_work(do)
+
+
+def test_other_credentials_end_the_rest_of_a_refused_account(rows, listing, app, watch, clock):
+    """The merchant has acted, so nobody waits out the minute."""
+    account = rows.account()
+    payment = rows.payment(account)
+    clock.advance(seconds=21)
+    listing.errors = [AccountRefusal("invalid_client")] * 2
+    assert visit(watch, account)
+    listing.errors.clear()
+    listing.pay(payment.txid, rows.money(payment.txid))
+    clock.advance(seconds=6)
+    assert not visit(watch, account)
+    renew(app, account)
+    visiting.LOOK_UPS._allowed_at.clear()
+    assert visit(watch, account)
+    assert rows.payment_row(payment.txid).status == "confirmed"
+
+
+def test_other_credentials_end_the_rest_of_a_refused_list(rows, listing, app, watch, clock):
+    """A scope was missing; the list would rest for another half hour."""
+    account = rows.account()
+    visit(watch, account)
+    for _ in range(4):  # the rests grow
+        clock.advance(hours=1, seconds=1)
+        listing.errors = [ProviderRefusal("missing-scope")]
+        assert visit(watch, account)
+    listing.windows.clear()
+    clock.advance(seconds=61)
+    assert visit(watch, account)
+    assert not listing.windows
+    renew(app, account)
+    assert visit(watch, account)
+    assert listing.windows
+
+
+def test_a_visit_with_old_credentials_makes_nobody_wait(rows, listing, app, watch, clock):
+    """The bank refuses them when the merchant has entered others: these are used a second later."""
+    account = rows.account()
+    rows.payment(account)
+    visit(watch, account)
+    clock.advance(seconds=21)
+    find_charge = listing.find_charge
+
+    def refuse(_txid):
+        listing.find_charge = find_charge
+        renew(app, account)
+        raise AccountRefusal("certificate-refused")
+
+    listing.find_charge = refuse
+    assert visit(watch, account)
+    clock.advance(seconds=1)
+    assert visit(watch, account)
+
+
+@pytest.mark.parametrize("error", [ConcurrentUpdate, DatabaseUnavailable])
+def test_a_fault_of_the_own_database_costs_seconds(rows, listing, watch, clock, error, monkeypatch):
+    """It says nothing of the bank, so the account does not rest for a minute."""
+    account = rows.account()
+    visit(watch, account)
+    rows.payment(account)
+    clock.advance(seconds=21)
+
+    def away(*_):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(refund_runs, "run_at_bank", away)
+        assert visit(watch, account)
+    assert rows.account_row(account).fault is None
+    clock.advance(seconds=5)
+    assert visit(watch, account)
+
+
+@pytest.mark.parametrize("step", ["_end", "begin"])
+def test_a_database_that_goes_away_leaves_no_lease_behind(
+    rows, listing, app, watch, clock, step, monkeypatch
+):
+    """The lease is stored, and nobody uses it: its process takes it back, and others wait."""
+    account = rows.account()
+    visit(watch, account)
+    clock.advance(seconds=2)
+    begin = Visit.begin
+
+    def lose_answer(*arguments, **options):
+        begin(*arguments, **options)
+        raise DatabaseUnavailable
+
+    def away(*_):
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Visit, step, lose_answer if step == "begin" else away)
+        with pytest.raises(DatabaseUnavailable):
+            visit(watch, account)
+    other = MoneyWatch(app)
+    other._visited_at[account] = time.monotonic()
+    assert not visit(other, account)
+    assert visit(watch, account)
+    assert not visit(watch, account)  # it rests as after any visit
 
 
 def test_a_charge_that_the_bank_refuses_to_show_keeps_no_other_back(rows, listing, watch, clock):
