@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import CLIENT, COMMAND, CR, ER, SERVER_STATUS
+from pymysql.converters import convert_datetime
 from pymysql.err import MySQLError, OperationalError
 
 DESCRIPTIONS_MAX = 500
@@ -92,6 +93,10 @@ class QuickResult(MySQLResult):
         described = _DESCRIPTIONS.find(key, buffered)
         if described is None:
             whole._get_descriptions()
+            self.converters = [
+                (encoding, _read_datetime if converter is convert_datetime else converter)
+                for encoding, converter in self.converters
+            ]
             size = _length_of(buffered, self.field_count)
             if size is not None:
                 parsed = (self.fields, self.converters, self.description)
@@ -324,6 +329,14 @@ class QuickConnection(_Connection):
         if result.server_status is not None:
             self.server_status = result.server_status
         return int(result.affected_rows or 0)
+
+
+def _read_datetime(text: str) -> object:
+    """What PyMySQL reads, whose search by a pattern takes twenty times as long."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # such as 0000-00-00, which PyMySQL leaves as it is
+        return convert_datetime(text)
 
 
 def _key_in(packet: Any) -> int:

@@ -125,7 +125,7 @@ class BeforeFlask(ABC):
         self._parts.metrics.observe(method, self.route, status, seconds)
         request_id = request_id_of(environ)
         if self.is_logged:
-            log_answer(method, environ["PATH_INFO"], status, seconds, request_id=request_id)
+            log_answer(method, environ["PATH_INFO"], status, seconds, request_id)
         own = [
             ("Date", _date_of(int(self._parts.ledger.clock.now().timestamp()))),
             ("X-Request-ID", request_id),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from flask import g, has_request_context
 
 from config import Settings
+from core.clock import SystemClock
 from core.runtime.proxies import behind
 
 _UNPRINTABLE = re.compile(
@@ -20,6 +22,8 @@ _UNPRINTABLE = re.compile(
     "\\ud800-\\udfff\\U000e0000-\\U000e007f]"
 )
 """Controls, marks that turn the direction of text, characters without a width, and surrogates."""
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+"""A text that logfmt and JSON write as it is: printable ASCII without space, `"`, `=` and `\\`."""
 _LINES = ("exception", "stack")
 """Fields of several lines: a traceback keeps its line breaks."""
 
@@ -84,6 +88,49 @@ def _escape_line(
     return escaped
 
 
+class PlainLines:
+    """Writes lines of level info as the configured processors do, in one step.
+
+    Only a line whose texts need no escape is written here, and only while structlog is configured
+    as `init_logs` left it.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is written before `follow`."""
+        self._config: dict[str, Any] = {}
+        self._write: Callable[[str], object] | None = None
+        self._is_json = False
+
+    def follow(self, level: int, renderer: structlog.typing.Processor) -> None:
+        """Write as this renderer does, to where structlog is configured to write."""
+        config = structlog.get_config()
+        self._config = {**config, "processors": [*config["processors"]]}
+        self._is_json = isinstance(renderer, structlog.processors.JSONRenderer)
+        is_logfmt = isinstance(renderer, structlog.processors.LogfmtRenderer)
+        is_written = level <= logging.INFO and (self._is_json or is_logfmt)
+        self._write = config["logger_factory"]().msg if is_written else None
+
+    def write(self, event: str, fields: Mapping[str, str | float]) -> bool:
+        """Write the line; False, and no line, if the processors must do it."""
+        if self._write is None or structlog.get_config() != self._config:
+            return False
+        for value in fields.values():
+            if isinstance(value, str) and not _PLAIN.fullmatch(value):
+                return False
+        timestamp = SystemClock().now().isoformat().replace("+00:00", "Z")
+        if self._is_json:
+            line = {**fields, "event": event, "level": "info", "timestamp": timestamp}
+            self._write(json.dumps(line))
+        else:
+            rest = " ".join([f"{name}={value}" for name, value in fields.items()])
+            self._write(f"timestamp={timestamp} level=info event={event} {rest}")
+        return True
+
+
+plain_lines = PlainLines()
+"""Those of this process, as structlog's configuration is the process's."""
+
+
 @contextmanager
 def quiet_logs() -> Iterator[None]:
     """Write errors alone, to the standard error, so that a command's output is its own."""
@@ -107,13 +154,15 @@ def init_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[structlog.typing.Processor]
-    renderers = [structlog.processors.format_exc_info, _escape_line, _renderer(settings)]
+    renderer = _renderer(settings)
+    renderers = [structlog.processors.format_exc_info, _escape_line, renderer]
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+    plain_lines.follow(level, renderer)
     # Libraries log in the same format, so that a collector can read every line.
     handler = logging.StreamHandler(sys.stderr)
     last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers]

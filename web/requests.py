@@ -17,6 +17,7 @@ from config import Settings, current_parts
 from core.runtime.hub import current_greenlet
 from core.runtime.proxies import behind
 from web.bodies import BODY_BYTES_MAX
+from web.logs import plain_lines
 from web.problems import RECOVER_PATH
 
 if TYPE_CHECKING:
@@ -75,21 +76,31 @@ def begin_request() -> None:
 def log_request(response: Response) -> Response:
     """Log the request and send its id back; an `after_request` hook."""
     context, incoming = behind(g), behind(request)
-    response.headers["X-Request-ID"] = context.get("request_id", "")
+    request_id = context.get("request_id", "")
+    response.headers["X-Request-ID"] = request_id
     path, status = incoming.path, response.status_code
     # A page fetches many pictures and files, and probes ask every few seconds.
     if not path.startswith(_QUIET) or status >= 500:
         more = {"code": context.problem_code} if "problem_code" in context else {}
         seconds = time.perf_counter() - context.get("started", 0.0)
-        log_answer(incoming.method, _path_to_log(path), status, seconds, **more)
+        log_answer(incoming.method, _path_to_log(path), status, seconds, request_id, **more)
     return response
 
 
-def log_answer(method: str, path: str, status: int, seconds: float, **more: str) -> None:
+def log_answer(
+    method: str, path: str, status: int, seconds: float, request_id: str, **more: str
+) -> None:
     """Write the log line of a request and its answer."""
-    log.info(
-        "request", method=method, path=path, status=status, ms=round(seconds * 1000, 1), **more
-    )
+    fields: dict[str, str | float] = {
+        "method": method,
+        "path": path,
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        **more,
+        "request_id": request_id,
+    }
+    if not plain_lines.write("request", fields):
+        log.info("request", **fields)
 
 
 def _path_to_log(path: str) -> str:

@@ -14,6 +14,7 @@ from flask import Flask, Response, render_template, request
 from flask_babel import get_translations
 from flask_limiter import Limiter
 from pydantic import BaseModel
+from standardwebhooks import Webhook
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import access, tokens
@@ -23,9 +24,11 @@ from config import parts_of
 from core.json_text import load_json
 from core.pix.br_code import encode
 from core.runtime import setting_urls
+from core.signing import signatures
 from payments import opening, qr_answers, qr_image, qr_routes, routes, unchanged_polls
 from web import bodies, idempotency, limits, pages, requests, static_answers, zones
 from web.api_docs import DocumentedApp
+from web.logs import plain_lines
 from web.metrics import Metrics
 
 
@@ -119,6 +122,8 @@ def _asked_each_time(app: Flask) -> Iterator[None]:
         (DocumentedApp, "ensure_sync", Flask.ensure_sync),
         (metrics, "_requests_of", metrics.requests.labels),
         (metrics, "_events_of", metrics.events.labels),
+        (plain_lines, "write", lambda *_: False),
+        (signatures, "_webhook", Webhook),
     )
     with forms(app), _many_collections(app):
         yield
@@ -126,7 +131,8 @@ def _asked_each_time(app: Flask) -> Iterator[None]:
 
 TRICKS = [
     Trick(
-        "what is the same for each request is not asked again, fewer collections of garbage",
+        "what is the same for each request is not asked again, one step for the line in the log,"
+        " fewer collections of garbage",
         "web/api_docs.py ensure_sync",
         ("QR of the receipt", "page as JSON", "poll", "create", "confirm"),
         _asked_each_time,

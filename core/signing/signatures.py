@@ -14,6 +14,7 @@ import secrets as random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 from standardwebhooks import Webhook
@@ -72,7 +73,11 @@ def is_secret(text: str) -> bool:
 
 def sign(secret: str, message_id: str, at: datetime, body: bytes) -> str:
     """The `webhook-signature` of a UTF-8 body: `v1,` and base64 of the HMAC-SHA256."""
-    return str(Webhook(secret).sign(message_id, at.astimezone(UTC), body.decode()))
+    return str(_webhook(secret).sign(message_id, at.astimezone(UTC), body.decode()))
+
+
+_webhook = lru_cache(maxsize=64)(Webhook)
+"""By its secret, which it decodes."""
 
 
 def signed_headers(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -67,6 +67,35 @@ def test_all_kinds_of_values_are_read_as_by_pymysql(connect):
     assert str(instant) == "2026-11-30 12:00:00.000001"
 
 
+def test_instants_are_read_as_by_pymysql(connect):
+    """With and without a fraction, as TIMESTAMP too, and those that are no dates."""
+    plain, quick = connect(pymysql.Connection), connect(QuickConnection)
+    for connection in (plain, quick):
+        with connection.cursor() as cursor:
+            cursor.execute("SET sql_mode = ''")
+            cursor.execute(
+                "CREATE TEMPORARY TABLE instants (whole DATETIME, third DATETIME(3),"
+                " sixth DATETIME(6), stamp TIMESTAMP(6) NULL, day DATE)"
+            )
+    for text in (
+        "2026-12-01 09:44:35.120406",
+        "0001-01-01 00:00:00",
+        "9999-12-31 23:59:59.999",
+        "0000-00-00 00:00:00",
+        "2026-00-00 00:00:00",
+        "1970-01-02 00:00:01",
+        None,
+    ):
+        read = []
+        for connection in (plain, quick):
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM instants")
+                cursor.execute("INSERT INTO instants VALUES (%s, %s, %s, %s, %s)", (text,) * 5)
+            read += [rows_of(connection, "SELECT * FROM instants")[1] for _ in range(2)]
+        assert read[0] == read[1] == read[2] == read[3]
+        assert repr(read[0]) == repr(read[3])
+
+
 def test_a_changed_table_is_read_with_its_new_columns(connect):
     """A migration changes a table below a running process."""
     quick = connect(QuickConnection)

@@ -14,10 +14,13 @@ import pytest
 import structlog
 
 from tests.support.service import ROOT, ServiceProcess, settings_for
-from web.logs import init_logs
+from web import requests
+from web.logs import init_logs, plain_lines, quiet_logs
+from web.requests import log_answer
 
 HOSTILE = "a\x1b]0;title\x07\r\nlevel=info\x00\x7f\x9b31m\u202eb\u2066\u200b\ufeff\u2028c\ud800é"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800]")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -42,6 +45,7 @@ def screen(request, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stderr", caught)
     log_format = "json" if request.param == "json" else "console"
     init_logs(settings_for("sqlite://", tmp_path, log_format=log_format, log_level="info"))
+    monkeypatch.setattr(requests, "log", structlog.get_logger())  # it keeps its first stream
     yield caught
     root.handlers[:] = before
     root.setLevel(level)
@@ -125,6 +129,53 @@ def test_ordinary_text_stays_as_it_is(screen):
     else:
         assert "São João" in line
         assert "status=200" in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/payments/pix/9d1e/status",
+        "".join(map(chr, range(0x21, 0x7F))),
+        *["a b", "a=b", '"', "a\\b", "\\", "é", "\x7f", "\n", "", "None", "true", "{}", "'"],
+        HOSTILE,
+    ],
+)
+def test_a_line_written_in_one_step_is_the_one_of_the_processors(screen, monkeypatch, text):
+    """Byte for byte but for its time, whatever the client sent."""
+    sent = {"GET": "/", text: "/", "POST": text}
+    for method, path in sent.items():
+        log_answer(method, path, 404, 0.00123, "a1-b_2.c", code=text)
+    quick = screen.getvalue()
+    monkeypatch.setattr(plain_lines, "write", lambda *_: False)
+    for method, path in sent.items():
+        log_answer(method, path, 404, 0.00123, "a1-b_2.c", code=text)
+    slow = screen.getvalue().removeprefix(quick)
+    assert quick.count("\n") == 3
+    assert RAW.search(text_of(screen)) is None
+    assert TIME.sub("", quick) == TIME.sub("", slow)
+    assert len(TIME.findall(quick)) == len(TIME.findall(slow)) == 3
+
+
+def test_a_plain_line_is_written_in_one_step(screen, monkeypatch):
+    """Without the processors, except on a terminal."""
+    monkeypatch.setattr(structlog.stdlib.BoundLogger, "info", None)
+    is_quick = plain_lines.write("request", {"path": "/", "ms": 0.5})
+    assert is_quick == (not screen.is_terminal)
+    assert bool(screen.getvalue()) == is_quick
+    assert not plain_lines.write("request", {"path": "/a b"})
+
+
+def test_lines_in_one_step_follow_the_configuration(screen, monkeypatch, tmp_path):
+    """A test that captures logs gets them, and a higher level hides them."""
+    with structlog.testing.capture_logs() as lines:
+        log_answer("GET", "/captured", 200, 0.001, "id")
+    assert [line["path"] for line in lines] == ["/captured"]
+    with quiet_logs():
+        assert not plain_lines.write("request", {"path": "/quiet"})
+    init_logs(settings_for("sqlite://", tmp_path, log_level="warning"))
+    monkeypatch.setattr(requests, "log", structlog.get_logger())
+    log_answer("GET", "/hidden", 200, 0.001, "id")
+    assert screen.getvalue() == ""
 
 
 def test_a_command_logs_to_standard_error_by_the_setting(tmp_path):
