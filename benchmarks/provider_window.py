@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from core.clock import SystemClock
 from db_models import Reconciliation
+from payments.at_bank.walking import NEAR
 from payments.at_bank.watching import MoneyWatch
 from repository.database import unit_of_work
 from tests.providers.bank_rows import BankRows
@@ -89,7 +90,7 @@ def measure(name: str, rows: BankRows, overrides: dict[str, Any], secrets: Any) 
 def rewind(rows: BankRows, account: int, to: datetime) -> None:
     """Set the marks back, so that everything is listed again."""
     with rows.app.app_context(), unit_of_work() as work:
-        near = Reconciliation.name == f"psp-near-{account}"
+        near = Reconciliation.name == NEAR.row_of(account)
         values = {"walked_to": to, "window_to": None, "cursor": None}
         work.connection.execute(sa.update(Reconciliation).where(near).values(**values))
 

@@ -110,11 +110,9 @@ class Visit:
             pause = FAULT_PAUSE
             health.note_fault(self.account_id, refusal.code)
             log.info("provider.visit_refused", account=self.account_id, code=refusal.code)
-        except (ConcurrentUpdate, DatabaseUnavailable) as error:
-            pause = DATABASE_PAUSE
-            log.warning("provider.visit_postponed", account=self.account_id, code=error.code)
         except BalcaoError as error:
-            pause = FAULT_PAUSE
+            is_of_database = isinstance(error, (ConcurrentUpdate, DatabaseUnavailable))
+            pause = DATABASE_PAUSE if is_of_database else FAULT_PAUSE
             log.warning("provider.visit_postponed", account=self.account_id, code=error.code)
         except Exception:
             pause = FAULT_PAUSE  # such as a profile that does not fit any more: it stays so

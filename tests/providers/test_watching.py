@@ -295,6 +295,80 @@ def test_a_visit_with_old_credentials_makes_nobody_wait(rows, listing, app, watc
     assert visit(watch, account)
 
 
+def test_other_credentials_in_the_middle_of_a_list_lose_and_double_nothing(
+    rows, listing, app, watch, clock
+):
+    """The walk has lost its mark: what it booked stays, and the list is read again from before."""
+    account = rows.account()
+    visit(watch, account)
+    listing.page_size = 2
+    listing.money += [rows.money(None, paid_at=clock.now()) for _ in range(5)]
+    clock.advance(hours=2)
+    money_page, pages, renewals = listing.money_page, [], iter([account])
+
+    def renewed_at_the_second(start, end, after):
+        pages.append(after)
+        if after == "1":
+            clock.advance(seconds=1)
+            for one in renewals:
+                renew(app, one)
+        return money_page(start, end, after)
+
+    listing.money_page = renewed_at_the_second
+    visit(watch, account)
+    ids = sorted(one.end_to_end_id for one in listing.money)
+    assert sorted(one.end_to_end_id for one in rows.receipts()) == ids
+    pages.clear()
+    assert visit(watch, account)
+    assert pages[0] is None
+    assert sorted(one.end_to_end_id for one in rows.receipts()) == ids
+    clock.advance(seconds=2)
+    pages.clear()
+    visit(watch, account)
+    assert not pages  # this time the mark was stored
+
+
+def test_a_lease_taken_back_too_late_doubles_nothing(rows, listing, app, watch, clock, monkeypatch):
+    """The lease has ended and another process visits: both read the same, and book it once."""
+    account = rows.account()
+    payment = rows.payment(account)
+    visit(watch, account)
+    clock.advance(seconds=2)
+
+    def away(*_):
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Visit, "_end", away)
+        with pytest.raises(DatabaseUnavailable):
+            visit(watch, account)
+    clock.advance(seconds=121)
+    listing.pay(payment.txid, rows.money(payment.txid))
+    listing.money.append(rows.money(None))
+    both, money_page = threading.Barrier(2, timeout=10), listing.money_page
+
+    def side_by_side(start, end, after):
+        both.wait()
+        return money_page(start, end, after)
+
+    listing.money_page = side_by_side
+    other, results = MoneyWatch(app), []
+    begun = [
+        threading.Thread(target=lambda one=one: results.append(visit(one, account)))
+        for one in (other, watch)
+    ]
+    rows.write(ProviderAccount, account, window_wanted_at=clock.now())
+    clock.advance(hours=1)
+    for thread in begun:
+        thread.start()
+    for thread in begun:
+        thread.join(20)
+    assert results == [True, True]
+    assert len(rows.receipts()) == 2
+    assert rows.events().count("payment.confirmed") == 1
+    assert not watch._unreleased
+
+
 @pytest.mark.parametrize("error", [ConcurrentUpdate, DatabaseUnavailable])
 def test_a_fault_of_the_own_database_costs_seconds(rows, listing, watch, clock, error, monkeypatch):
     """It says nothing of the bank, so the account does not rest for a minute."""
